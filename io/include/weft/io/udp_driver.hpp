@@ -1,0 +1,223 @@
+#ifndef WEFT_IO_UDP_DRIVER_HPP
+#define WEFT_IO_UDP_DRIVER_HPP
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/post.hpp>
+#include <asio/steady_timer.hpp>
+
+#include <weft/core/machine.hpp>
+#include <weft/io/asio.hpp>
+#include <weft/io/udp_socket.hpp>
+
+namespace weft::io {
+
+/// A machine that says where its datagrams go.
+template <class M>
+concept addressed_machine = machine<M> && requires(M m, time_point now, mutable_bytes buffer) {
+  { *m.poll_transmit(now, buffer) } -> std::convertible_to<addressed_transmit>;
+};
+
+/// Joins one machine to UDP sockets and a timer: brings it datagrams and time, and sends what
+/// it builds. The machine stays the caller's and must outlive the driver.
+///
+/// Work comes in turns, each bounded so that others on the same thread get theirs. In a turn
+/// the machine is given what has happened, then `on_turn` is called, the place to poll events
+/// and to give commands, then datagrams leave; and again until the machine is silent.
+/// After commands given anywhere else call `wake`.
+///
+/// Threads: everything happens on the executor, which must be one thread or a strand; call the
+/// driver only from there. `on_turn` is never called from within a call to the driver. It may be
+/// destroyed at any time, also in `on_turn`.
+template <addressed_machine Machine>
+class udp_driver {
+ public:
+  /// One batch is up to 64 KiB. After so many in a turn others come first: loopback and
+  /// fast networks would else fill the receiver's socket before it is looked at.
+  static constexpr std::size_t batches_per_turn = 4;
+
+  using turn_handler = std::function<void(time_point now)>;
+
+  udp_driver(const asio::any_io_executor& executor, Machine& machine, turn_handler on_turn)
+      : state_{std::make_shared<state>(executor, machine, std::move(on_turn))} {}
+  udp_driver(udp_driver&&) noexcept = default;
+  udp_driver& operator=(udp_driver&& other) noexcept {
+    close();
+    state_ = std::move(other.state_);
+    return *this;
+  }
+  ~udp_driver() { close(); }
+
+  /// Opens one more socket and returns what it is bound to.
+  result<endpoint, std::error_code> open(const endpoint& local, const udp_socket::options& opts) {
+    auto opened = udp_socket::open(state_->executor, local, opts);
+    if (!opened) return fail(opened.error());
+    state_->sockets.push_back(std::make_unique<udp_socket>(std::move(*opened)));
+    udp_socket& socket = *state_->sockets.back();
+    wait_readable(state_, socket);
+    return socket.local();
+  }
+  result<endpoint, std::error_code> open(const endpoint& local) {
+    return open(local, udp_socket::options{});
+  }
+
+  /// Has a turn soon. Cheap to call again before it comes.
+  void wake() { wake(state_); }
+
+  /// Sends what the machine has to say now, as far as the sockets take it: for a farewell.
+  void flush(time_point now) {
+    while (state_->transmit_batch(now)) {
+    }
+  }
+
+  const std::vector<std::unique_ptr<udp_socket>>& sockets() const noexcept {
+    return state_->sockets;
+  }
+
+ private:
+  // Outlives the driver while one of its handlers runs; `machine` says whether the driver lives.
+  struct state {
+    state(const asio::any_io_executor& e, Machine& m, turn_handler h)
+        : executor{e}, machine{&m}, on_turn{std::move(h)}, timer{e} {}
+
+    asio::any_io_executor executor;
+    Machine* machine;
+    turn_handler on_turn;
+    std::vector<std::unique_ptr<udp_socket>> sockets;
+    asio::steady_timer timer;
+    std::optional<time_point> timer_set;
+    bool woken = false;
+    std::optional<borrowed<send_batch>> unsent;  ///< Waits for a full socket.
+
+    udp_socket* socket_for(const send_batch::run& r) const {
+      for (const auto& socket : sockets) {
+        const endpoint& local = socket->local();
+        if (r.local.address ? local == r.local : local.address.is_v4() == r.remote.address.is_v4())
+          return socket.get();
+      }
+      return nullptr;
+    }
+
+    /// Sends one batch and returns whether there was anything to send and more may be.
+    bool transmit_batch(time_point now) {
+      if (unsent) return false;
+      borrowed<send_batch> batch;
+      for (mutable_bytes room = batch->room(); !room.empty(); room = batch->room()) {
+        const auto t = machine->poll_transmit(now, room);
+        if (!t) break;
+        batch->add(*t);
+      }
+      if (batch->runs().empty()) return false;
+      if (send(*batch)) return true;
+      unsent = std::move(batch);
+      return false;
+    }
+
+    /// False if a socket is full; what is left of the batch has to wait.
+    bool send(send_batch& batch) const {
+      while (!batch.runs().empty()) {
+        const auto runs = batch.runs();
+        std::size_t together = 1;
+        while (together < runs.size() && runs[together].local == runs[0].local &&
+               runs[together].remote.address.is_v4() == runs[0].remote.address.is_v4())
+          ++together;
+        udp_socket* const socket = socket_for(runs[0]);
+        const std::size_t sent = socket ? socket->send(runs.first(together)) : together;
+        batch.pop(sent);
+        if (sent < together) return false;
+      }
+      return true;
+    }
+  };
+
+  using shared_state = std::shared_ptr<state>;
+
+  void close() {
+    if (!state_) return;
+    state_->machine = nullptr;
+    state_->timer.cancel();
+    state_->sockets.clear();
+  }
+
+  static void wake(const shared_state& s) {
+    if (std::exchange(s->woken, true)) return;
+    asio::post(s->executor, [s] {
+      s->woken = false;
+      if (s->machine) turn(s);
+    });
+  }
+
+  static void turn(const shared_state& s) {
+    bool more = true;
+    for (std::size_t batch = 0; more && batch < batches_per_turn; ++batch) {
+      const time_point now = io::now();
+      s->on_turn(now);
+      if (!s->machine) return;
+      more = s->transmit_batch(now);
+    }
+    if (s->unsent) wait_writable(s);
+    if (more) wake(s);
+    set_timer(s);
+  }
+
+  // Deadlines mostly move away before they come. The timer stays where it is then and the
+  // machine is asked again too early once, instead of the timer being set anew each turn.
+  static void set_timer(const shared_state& s) {
+    const auto deadline = s->machine->poll_timeout();
+    if (!deadline || (s->timer_set && *s->timer_set <= *deadline)) return;
+    s->timer_set = deadline;
+    s->timer.expires_at(*deadline);
+    s->timer.async_wait([s](std::error_code cancelled) {
+      if (cancelled || !s->machine) return;
+      s->timer_set.reset();
+      s->machine->handle_timeout(io::now());
+      turn(s);
+    });
+  }
+
+  static void wait_readable(const shared_state& s, udp_socket& socket) {
+    socket.async_wait_readable([s, &socket](std::error_code cancelled) {
+      if (cancelled || !s->machine) return;
+      read(*s, socket);
+      turn(s);
+      if (s->machine) wait_readable(s, socket);
+    });
+  }
+
+  static void read(state& s, udp_socket& socket) {
+    borrowed<receive_batch> batch;
+    socket.receive(*batch);
+    const time_point now = io::now();
+    batch->for_each([&](const endpoint& from, const_bytes datagram, traffic_class) {
+      if constexpr (requires { s.machine->handle_input(now, from, from, datagram); })
+        s.machine->handle_input(now, socket.local(), from, datagram);
+      else
+        s.machine->handle_input(now, from, datagram);
+    });
+  }
+
+  static void wait_writable(const shared_state& s) {
+    udp_socket* const full = s->socket_for((*s->unsent)->runs().front());
+    full->async_wait_writable([s](std::error_code cancelled) {
+      if (cancelled || !s->machine) return;
+      if (s->send(**s->unsent)) {
+        s->unsent.reset();
+        turn(s);
+      } else {
+        wait_writable(s);
+      }
+    });
+  }
+
+  shared_state state_;
+};
+
+}  // namespace weft::io
+
+#endif  // WEFT_IO_UDP_DRIVER_HPP
