@@ -21,7 +21,8 @@ namespace weft::sdp {
 ///     b.add(sdp::mid{"0"}).add(sdp::setup{sdp::setup_role::actpass}).flag("...");
 ///     auto offer = std::move(b).finish();
 ///
-/// No value can smuggle in a line: one with NUL, CR or LF makes `finish` fail.
+/// No value can smuggle in a line: NUL, CR or LF in one makes `finish` fail, as does all else that
+/// `session_description::parse` would refuse.
 class builder {
  public:
   /// Begins with `v=0`, `o=`, `s=-` and `t=0 0` (RFC 9429 §5.2.1).
@@ -67,28 +68,24 @@ class builder {
   std::optional<parse_error> error_;
 };
 
-/// What one transport says of itself, in the order of RFC 9429 §5.2.1. The strings are the
-/// caller's.
+/// What one transport says of itself (RFC 9429 §5.2.1). The strings are the caller's; an empty one
+/// leaves its attribute out.
 struct transport_description {
   std::string_view ufrag;
   std::string_view pwd;
-  /// Empty when the session level has `a=ice-options`, or none are wanted.
   std::string_view ice_options;
   std::span<const fingerprint> fingerprints;
   setup_role setup = setup_role::actpass;
-  /// Empty for none.
   std::string_view tls_id;
 };
 
 /// Appends `a=ice-ufrag`, `a=ice-pwd`, `a=ice-options`, `a=fingerprint`s, `a=setup`, `a=tls-id`.
 void add_transport(builder& b, const transport_description& t);
 
-/// Appends a data channel's media section up to `a=max-message-size`, candidates aside: m=, c=,
-/// `a=mid`, the transport, `a=sctp-port`, `a=max-message-size`; or with `legacy_syntax` the
-/// older m= line, `a=sctpmap` and `a=max-message-size` (RFC 9429 §5.2.1, RFC 8841 §4).
-void add_data_section(builder& b, std::string_view mid, const transport_description& t,
-                      const sctp_parameters& sctp, std::string_view protocol);
-/// The same over `UDP/DTLS/SCTP`, or `DTLS/SCTP` for the older syntax.
+/// Appends a data channel's media section, to which candidates may be added: m=, c=, `a=mid`,
+/// `a=sctp-port`, `a=max-message-size` and the transport (RFC 9429 §5.2.1 and §7). With
+/// `legacy_syntax` the m= line and `a=sctpmap` are as before RFC 8841, and a size of 0, which was
+/// not known then, is left out.
 void add_data_section(builder& b, std::string_view mid, const transport_description& t,
                       const sctp_parameters& sctp);
 

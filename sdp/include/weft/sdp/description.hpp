@@ -24,9 +24,10 @@ struct parse_options {
   std::size_t max_size = std::size_t{1} << 20;
   /// 100 sections of 300 lines, twice.
   std::size_t max_lines = 65'536;
-  /// What a section inherits is looked up here once a section, so this times `max_media` bounds
-  /// that work. Browsers write about ten.
-  std::size_t max_session_lines = 1'024;
+  /// In bytes, of what stands before the first m= line. A section looks there for what it
+  /// inherits, so this times `max_media` bounds that work. Browsers write 300 bytes and a tag or
+  /// stream name for each section.
+  std::size_t max_session_size = std::size_t{64} << 10;
   std::size_t max_media = 1'024;
 };
 
@@ -69,6 +70,8 @@ class section {
   std::size_t size() const noexcept { return end_ - first_; }
   /// `index < size()`. Line 0 of a media section is its m= line.
   line operator[](std::size_t index) const noexcept;
+  /// The attribute on line `index`, nothing when that is another line.
+  std::optional<attribute> attribute_at(std::size_t index) const noexcept;
   /// The number of line `index` in the text, counted from 1 as in `parse_error`.
   std::size_t line_number(std::size_t index) const noexcept { return first_ + index + 1; }
 
@@ -130,9 +133,9 @@ class media_section : public section {
 
   /// The tag of `a=mid`, empty when there is none.
   std::string_view mid() const noexcept { return find(mid::name).value_or(std::string_view{}); }
-  /// Port 0 without `a=bundle-only`: the section is rejected or no longer used (RFC 3264 §6,
-  /// §8.2; RFC 9143 §6).
-  bool is_rejected() const noexcept { return port() == 0 && !has("bundle-only"); }
+  /// Port 0: the section is rejected or no longer used (RFC 3264 §6, §8.2). `a=bundle-only` gives
+  /// port 0 another meaning, but only within a BUNDLE group (RFC 9143 §6).
+  bool is_rejected() const noexcept;
   /// The section's, else the session's, else sendrecv (RFC 8866 §6.7).
   media_direction direction() const noexcept;
 
@@ -221,19 +224,24 @@ class session_description {
     return std::string_view{text_}.substr(entry.begin, entry.size);
   }
   attribute attribute_of(const line_entry& entry) const noexcept;
-  /// Reads the line at `begin`, whose text is already in `text_`.
+
+  /// Reads the line of `size` bytes at `begin` of `text_`, its end not counted.
   result<void, error_code> index_line(std::size_t begin, std::size_t size,
                                       const parse_options& options);
-  result<void, error_code> finish() const;
+  result<void, error_code> index_body_line(const line_entry& entry, const parse_options& options);
+  result<void, error_code> index_media_line(const line_entry& entry, const parse_options& options);
+  /// What can be said only of the whole.
+  result<void, parse_error> check_whole() const;
 
   std::string text_;
   std::vector<line_entry> lines_;
   std::vector<media_entry> media_;
+  bool has_timing_ = false;
 };
 
-/// Reads every attribute of a known type in `d` and c= and b= lines: the first malformed one, or
-/// success. Candidates of an unknown transport or type pass (RFC 8839 §5.1). To be asked once of
-/// each description that arrives (RFC 9429 §5.8).
+/// Reads every attribute in `d` of which this module knows the type, and the payload types on the
+/// m= lines of RTP: the first malformed one, or success. Candidates of an unknown transport or
+/// type pass (RFC 8839 §5.1). To be asked once of each description that arrives (RFC 9429 §5.8).
 result<void, parse_error> check_values(const session_description& d);
 
 // ---------------------------------------------------------------------------------------------
@@ -241,6 +249,11 @@ result<void, parse_error> check_values(const session_description& d);
 inline line section::operator[](std::size_t index) const noexcept {
   const auto& entry = owner_->lines_[first_ + index];
   return {entry.type, owner_->value(entry)};
+}
+
+inline std::optional<attribute> section::attribute_at(std::size_t index) const noexcept {
+  const auto& entry = owner_->lines_[first_ + index];
+  return entry.type == 'a' ? std::optional{owner_->attribute_of(entry)} : std::nullopt;
 }
 
 inline attribute session_description::attribute_of(const line_entry& entry) const noexcept {

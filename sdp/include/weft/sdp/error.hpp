@@ -14,7 +14,7 @@ enum class error_code : std::uint8_t {
   // Of the whole text.
   text_too_long,           ///< Longer than `parse_options::max_size`.
   too_many_lines,          ///< More lines than `parse_options::max_lines`.
-  too_many_session_lines,  ///< More lines before the first m= than the option allows.
+  session_level_too_long,  ///< More before the first m= than `parse_options::max_session_size`.
   too_many_media,          ///< More m= lines than `parse_options::max_media`.
   missing_version,         ///< The first line is not `v=0`.
   missing_origin,          ///< The second line is not an o= line.

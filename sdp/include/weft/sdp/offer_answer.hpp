@@ -31,7 +31,7 @@ enum class rule : std::uint8_t {
   group_twice,         ///< A section is in two BUNDLE groups (RFC 9143 §7.2).
   group_unoffered,     ///< The answer bundles what the offer did not bundle together (§7.3).
   group_rejected,      ///< A rejected section is in the answer's BUNDLE group (RFC 9143 §7.3.3).
-  bundle_only_outside  ///< `a=bundle-only` outside of a BUNDLE group (RFC 9143 §6).
+  bundle_only_moved  ///< A bundle-only section is answered outside of its group (RFC 9143 §7.3.2).
 };
 
 std::string_view to_string(rule r);
@@ -64,8 +64,8 @@ result<void, rule_violation> check_reoffer(const session_description& current,
 /// Which end begins the DTLS handshake.
 enum class dtls_role : std::uint8_t { client, server };
 
-/// The roles that may answer an offered one: an answer to `actpass` is `active` or `passive`, to
-/// `active` `passive`, to `passive` `active`, to `holdconn` `holdconn` (RFC 4145 §4.1).
+/// Whether a role may answer an offered one: `actpass` may be answered by `active` or `passive`,
+/// `active` by `passive`, `passive` by `active`, and each by `holdconn` (RFC 4145 §4.1).
 bool may_answer(setup_role offered, setup_role answered) noexcept;
 
 /// What to answer: to actpass `active`, since then the handshake's first flight need not wait for

@@ -25,7 +25,7 @@ struct trickle_fragment {
   static constexpr std::string_view media_type = "application/trickle-ice-sdpfrag";
 
   struct media {
-    /// Empty when the section has no `a=mid`: then its place counts.
+    /// Empty when the section lacks the `a=mid` it owes (RFC 8840 §4.4).
     std::string mid;
     /// Where the section has its own; else empty.
     std::string ufrag;
@@ -52,7 +52,7 @@ struct trickle_fragment {
   }
 
   /// The fragment's text. The pseudo m= lines read `m=audio 9 RTP/AVP 0`, whatever the section
-  /// is (RFC 8840 §4.4 example, RFC 9725 §4.3.1).
+  /// is, as they may (RFC 8840 §4.4).
   std::string to_string() const;
 
   friend bool operator==(const trickle_fragment&, const trickle_fragment&) = default;
