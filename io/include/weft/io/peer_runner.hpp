@@ -12,7 +12,6 @@
 
 #include <weft/core/random.hpp>
 #include <weft/core/result.hpp>
-#include <weft/dtls/certificate.hpp>
 #include <weft/io/asio.hpp>
 #include <weft/io/udp_socket.hpp>
 #include <weft/peer/connection.hpp>

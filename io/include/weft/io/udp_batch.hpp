@@ -1,6 +1,7 @@
 #ifndef WEFT_IO_UDP_BATCH_HPP
 #define WEFT_IO_UDP_BATCH_HPP
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -42,7 +43,8 @@ class send_batch {
   /// Takes the datagram that the machine has just built at the front of `room()`.
   void add(const addressed_transmit& t) noexcept;
 
-  std::span<const run> runs() const noexcept { return {runs_.data() + first_, count_ - first_}; }
+  /// What is still to be sent. Whoever sends half a run cuts it.
+  std::span<run> runs() noexcept { return {runs_.data() + first_, count_ - first_}; }
   /// Forgets the first `count` runs, which have been sent.
   void pop(std::size_t count) noexcept { first_ += count; }
   void clear() noexcept { first_ = count_ = size_ = 0; }
@@ -68,11 +70,15 @@ class receive_batch {
     traffic_class traffic;
     std::size_t size = 0;
     std::size_t stride = 0;  ///< Length of each datagram but the last; `size` for one alone.
+
+    std::size_t datagrams() const noexcept {
+      return stride == 0 ? 1 : (size + stride - 1) / stride;
+    }
   };
 
   std::span<const slot> filled() const noexcept { return {slots_.data(), count_}; }
-  mutable_bytes buffer(std::size_t slot) noexcept {
-    return {buffer_.data() + slot * slot_size, slot_size};
+  mutable_bytes buffer(std::size_t index) noexcept {
+    return {buffer_.data() + index * slot_size, slot_size};
   }
   void clear() noexcept { count_ = 0; }
   void push(const slot& s) noexcept { slots_[count_++] = s; }

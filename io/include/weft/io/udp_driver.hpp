@@ -95,7 +95,7 @@ class udp_driver {
     bool woken = false;
     std::optional<borrowed<send_batch>> unsent;  ///< Waits for a full socket.
 
-    udp_socket* socket_for(const send_batch::run& r) const {
+    udp_socket* socket_for(const send_batch::run& r) const noexcept {
       for (const auto& socket : sockets) {
         const endpoint& local = socket->local();
         if (r.local.address ? local == r.local : local.address.is_v4() == r.remote.address.is_v4())

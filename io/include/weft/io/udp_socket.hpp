@@ -41,7 +41,7 @@ class udp_socket {
     std::uint64_t datagrams_sent = 0;
     std::uint64_t bytes_sent = 0;
     std::uint64_t send_calls = 0;
-    /// Runs lost to an error: too long, unreachable, no buffers.
+    /// Messages lost to an error: too long, unreachable, no buffers.
     std::uint64_t send_errors = 0;
     /// How often the socket was full and sending had to wait.
     std::uint64_t send_waits = 0;
@@ -60,8 +60,9 @@ class udp_socket {
   /// Reads what is waiting, up to one batch, without blocking. Nothing may be there.
   void receive(receive_batch& into);
   /// Sends without blocking and returns how many of the runs are done with: all, or fewer if
-  /// the socket is full. Then wait for `async_wait_writable` and come back with the rest.
-  std::size_t send(std::span<const send_batch::run> runs);
+  /// the socket is full. Then wait for `async_wait_writable` and come back with the rest, the
+  /// first of which has lost what was sent of it.
+  std::size_t send(std::span<send_batch::run> runs);
 
   template <class Handler>
   void async_wait_readable(Handler&& handler) {
@@ -78,8 +79,7 @@ class udp_socket {
 
  private:
   explicit udp_socket(asio::ip::udp::socket socket) : socket_{std::move(socket)} {}
-  std::size_t send_messages(std::span<const send_batch::run> runs);
-  bool send_one_by_one(const send_batch::run& run);
+  void probe(const options& opts);
 
   asio::ip::udp::socket socket_;
   endpoint local_;
