@@ -30,10 +30,10 @@ class binding_client {
     /// The socket to send from, when the owner has more than one.
     endpoint local{};
     /// Signs the request, and takes no response that is not signed.
-    std::optional<short_term_credentials> credentials;
+    std::optional<short_term_credentials> credentials{};
     /// The integrity attribute to use, where it is known what the server has. Otherwise the
     /// first request has both and the next ones what the response had (RFC 8489 §9.1.5).
-    std::optional<integrity_algorithm> algorithm;
+    std::optional<integrity_algorithm> algorithm{};
     /// Adds FINGERPRINT, for a socket that carries other things than STUN (RFC 8489 §7).
     bool fingerprint = false;
   };

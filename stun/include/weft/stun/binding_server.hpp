@@ -32,7 +32,7 @@ class binding_server {
   struct options {
     /// With these, only requests signed with them are answered with an address. RFC 8489
     /// §12 advises a public server against it: the check costs more than the answer.
-    std::optional<short_term_credentials> credentials;
+    std::optional<short_term_credentials> credentials{};
   };
 
   struct counters {
