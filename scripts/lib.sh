@@ -30,7 +30,8 @@ stage() {
   kill "$heartbeat" 2>/dev/null || true
   wait "$heartbeat" 2>/dev/null || true
   if ((status != 0)); then
-    tail -n 60 "$log" >&2
+    tail -n 40 "$log" | cut -c 1-300 >&2
+    grep -hE '(^|[^-])\b(fatal )?(error|Error)\b' "$log" | cut -c 1-300 | sort -u | head -n 20 >&2 || true
     die "$title: failed after $((SECONDS - started)) s; all of its output is in $log"
   fi
   say "  done in $((SECONDS - started)) s"
