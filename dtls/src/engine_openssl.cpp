@@ -24,6 +24,10 @@ constexpr std::size_t max_output_bytes = 65'536;
 /// twelve for the end of the connection.
 constexpr unsigned max_final_repeats = 8;
 
+/// libssl takes a timer with less than 15 ms left for expired, and then sends its flight again
+/// at whatever datagram comes next. Its timer runs longer by what it cuts off.
+constexpr std::chrono::microseconds timer_slack{14'999};
+
 struct srtp_name {
   srtp_profile profile;
   std::string_view name;
@@ -139,12 +143,13 @@ struct engine::binding {
     engine& e = *static_cast<engine*>(SSL_get_app_data(ssl));
     if (last == 0) {
       e.repeats_ = 0;
-      return microseconds(e.initial_wait_);
+      return microseconds(e.initial_wait_ + timer_slack);
     }
     ++e.repeats_;
     ++e.stats_.retransmissions;
     e.output_.clear();  // The whole flight follows.
-    return std::min(last * 2, microseconds(e.longest_wait_));
+    const duration doubled = 2 * (std::chrono::microseconds{last} - timer_slack);
+    return microseconds(std::min(doubled, e.longest_wait_) + timer_slack);
   }
 };
 
@@ -345,8 +350,9 @@ void engine::set_deadline(time_point now) {
   deadline_.reset();
   timeval remaining{};
   if (status_ != status::handshaking || DTLSv1_get_timeout(ssl_.get(), &remaining) != 1) return;
-  deadline_ =
-      now + std::chrono::seconds{remaining.tv_sec} + std::chrono::microseconds{remaining.tv_usec};
+  const duration left = std::chrono::seconds{remaining.tv_sec} +
+                        std::chrono::microseconds{remaining.tv_usec} - timer_slack;
+  deadline_ = now + std::max(left, duration{});
 }
 
 }  // namespace weft::dtls
