@@ -29,6 +29,19 @@ inline std::string_view as_text(const_bytes bytes) noexcept {
 /// zero or an empty span. A parser therefore reads a whole structure in a
 /// straight line and asks `ok()` once, before it believes any of it.
 class byte_reader {
+  // Ahead of its callers: Clang 14 evaluates at compile time only what it has seen.
+  template <std::size_t Width>
+  constexpr std::uint64_t big_endian() noexcept {
+    if (Width > rest_.size()) {
+      fail();
+      return 0;
+    }
+    std::uint64_t value = 0;
+    for (std::size_t i = 0; i < Width; ++i) value = value << 8 | rest_[i];
+    rest_ = rest_.subspan(Width);
+    return value;
+  }
+
  public:
   constexpr explicit byte_reader(const_bytes data) noexcept : rest_{data} {}
 
@@ -56,18 +69,6 @@ class byte_reader {
   constexpr bool at_end() const noexcept { return rest_.empty(); }
 
  private:
-  template <std::size_t Width>
-  constexpr std::uint64_t big_endian() noexcept {
-    if (Width > rest_.size()) {
-      fail();
-      return 0;
-    }
-    std::uint64_t value = 0;
-    for (std::size_t i = 0; i < Width; ++i) value = value << 8 | rest_[i];
-    rest_ = rest_.subspan(Width);
-    return value;
-  }
-
   constexpr void fail() noexcept {
     ok_ = false;
     rest_ = {};
@@ -82,6 +83,14 @@ class byte_reader {
 /// Overflow is sticky, like `byte_reader`'s failure: later writes are dropped
 /// and `ok()` stays false.
 class byte_writer {
+  // Ahead of its callers, as in byte_reader.
+  template <std::size_t Width>
+  constexpr void big_endian(std::uint64_t v) noexcept {
+    if (!reserve(Width)) return;
+    for (std::size_t i = Width; i-- > 0;)
+      buffer_[size_++] = static_cast<std::uint8_t>(v >> (8 * i));
+  }
+
  public:
   constexpr explicit byte_writer(mutable_bytes buffer) noexcept : buffer_{buffer} {}
 
@@ -123,13 +132,6 @@ class byte_writer {
   constexpr bool reserve(std::size_t count) noexcept {
     ok_ = ok_ && count <= buffer_.size() - size_;
     return ok_;
-  }
-
-  template <std::size_t Width>
-  constexpr void big_endian(std::uint64_t v) noexcept {
-    if (!reserve(Width)) return;
-    for (std::size_t i = Width; i-- > 0;)
-      buffer_[size_++] = static_cast<std::uint8_t>(v >> (8 * i));
   }
 
   mutable_bytes buffer_;
