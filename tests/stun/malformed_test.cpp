@@ -157,8 +157,10 @@ TEST_SUITE("stun/malformed") {
     };
     for (const message_class c : {message_class::request, message_class::indication,
                                   message_class::success, message_class::error}) {
-      for (const auto& [type, right, limit] : table) {
-        for (std::size_t size = 0; size <= limit; ++size) {
+      for (const expected_size& expected : table) {
+        const attribute_type type = expected.type;
+        const auto& right = expected.right;
+        for (std::size_t size = 0; size <= expected.limit; ++size) {
           CAPTURE(to_string(type));
           CAPTURE(size);
           raw_bytes value(size);
