@@ -35,7 +35,7 @@ void for_each_item(std::string_view list, F f) {
 struct mid {
   static constexpr std::string_view name = "mid";
   static constexpr bool inherits = false;
-  std::string_view tag;
+  std::string_view tag{};
 
   static result<mid, error_code> parse(std::string_view value);
   void write(std::string& out) const;
@@ -46,9 +46,9 @@ struct group {
   static constexpr std::string_view name = "group";
   static constexpr bool inherits = false;
   /// `BUNDLE`, `LS`, `FID` ...
-  std::string_view semantics;
+  std::string_view semantics{};
   /// Tags separated by single spaces; may be empty. Walk it with `for_each_item`.
-  std::string_view mids;
+  std::string_view mids{};
 
   bool is_bundle() const noexcept { return semantics == "BUNDLE"; }
   bool contains(std::string_view tag) const noexcept;
@@ -61,7 +61,7 @@ struct group {
 struct ice_ufrag {
   static constexpr std::string_view name = "ice-ufrag";
   static constexpr bool inherits = true;
-  std::string_view text;
+  std::string_view text{};
 
   static result<ice_ufrag, error_code> parse(std::string_view value);
   void write(std::string& out) const;
@@ -71,7 +71,7 @@ struct ice_ufrag {
 struct ice_pwd {
   static constexpr std::string_view name = "ice-pwd";
   static constexpr bool inherits = true;
-  std::string_view text;
+  std::string_view text{};
 
   static result<ice_pwd, error_code> parse(std::string_view value);
   void write(std::string& out) const;
@@ -82,7 +82,7 @@ struct ice_options {
   static constexpr std::string_view name = "ice-options";
   static constexpr bool inherits = true;
   /// Tags separated by single spaces. Walk it with `for_each_item`.
-  std::string_view tags;
+  std::string_view tags{};
 
   bool contains(std::string_view tag) const noexcept;
 
@@ -108,7 +108,7 @@ struct fingerprint {
   static constexpr std::size_t max_size = 64;
 
   /// The hash function as written, a token compared without regard to case.
-  std::string_view algorithm;
+  std::string_view algorithm{};
   std::array<std::uint8_t, max_size> octets{};
   std::size_t size = 0;
 
@@ -143,7 +143,7 @@ struct setup {
 struct tls_id {
   static constexpr std::string_view name = "tls-id";
   static constexpr bool inherits = true;
-  std::string_view text;
+  std::string_view text{};
 
   static result<tls_id, error_code> parse(std::string_view value);
   void write(std::string& out) const;
@@ -178,8 +178,8 @@ struct sctpmap {
   static constexpr std::string_view name = "sctpmap";
   static constexpr bool inherits = false;
   std::uint16_t port = 5000;
-  std::string_view application;
-  std::optional<std::uint32_t> streams;
+  std::string_view application{};
+  std::optional<std::uint32_t> streams{};
 
   static result<sctpmap, error_code> parse(std::string_view value);
   void write(std::string& out) const;
@@ -191,10 +191,10 @@ struct rtpmap {
   static constexpr bool inherits = false;
   /// 0 to 127.
   std::uint8_t payload_type = 0;
-  std::string_view encoding;
+  std::string_view encoding{};
   std::uint32_t clock_rate = 0;
   /// What follows the clock rate: the channels of audio. Empty when absent.
-  std::string_view parameters;
+  std::string_view parameters{};
 
   static result<rtpmap, error_code> parse(std::string_view value);
   void write(std::string& out) const;
@@ -205,9 +205,9 @@ struct fmtp {
   static constexpr std::string_view name = "fmtp";
   static constexpr bool inherits = false;
   /// As on the m= line.
-  std::string_view format;
+  std::string_view format{};
   /// In the format's own syntax.
-  std::string_view parameters;
+  std::string_view parameters{};
 
   static result<fmtp, error_code> parse(std::string_view value);
   void write(std::string& out) const;
@@ -256,7 +256,7 @@ struct timing {
 
 /// `b=AS:128` (RFC 8866 §5.8).
 struct bandwidth {
-  std::string_view type;
+  std::string_view type{};
   std::uint64_t value = 0;
 
   static result<bandwidth, error_code> parse(std::string_view value);

@@ -71,12 +71,12 @@ class builder {
 /// What one transport says of itself (RFC 9429 §5.2.1). The strings are the caller's; an empty one
 /// leaves its attribute out.
 struct transport_description {
-  std::string_view ufrag;
-  std::string_view pwd;
-  std::string_view ice_options;
-  std::span<const fingerprint> fingerprints;
+  std::string_view ufrag{};
+  std::string_view pwd{};
+  std::string_view ice_options{};
+  std::span<const fingerprint> fingerprints{};
   setup_role setup = setup_role::actpass;
-  std::string_view tls_id;
+  std::string_view tls_id{};
 };
 
 /// Appends `a=ice-ufrag`, `a=ice-pwd`, `a=ice-options`, `a=fingerprint`s, `a=setup`, `a=tls-id`.

@@ -23,7 +23,7 @@ struct candidate {
   static constexpr bool inherits = false;
 
   /// 1 to 32 letters, digits, `+` and `/`.
-  std::string foundation;
+  std::string foundation{};
   /// 1 to 256; 1 for RTP and data, 2 for RTCP.
   std::uint16_t component = 1;
   transport_protocol transport = transport_protocol::udp;
@@ -31,17 +31,17 @@ struct candidate {
   std::uint32_t priority = 1;
   /// An IP address, or a name such as `1f4712db.local`. Names other than `.local` ones are to
   /// be ignored by the receiver (RFC 8839 §5.1); `weft::ip_address::parse` tells them apart.
-  std::string address;
+  std::string address{};
   std::uint16_t port = 0;
   candidate_type type = candidate_type::host;
   /// Empty when absent.
-  std::string related_address;
-  std::optional<std::uint16_t> related_port;
+  std::string related_address{};
+  std::optional<std::uint16_t> related_port{};
   /// Only with TCP.
-  std::optional<sdp::tcp_type> tcp_type;
+  std::optional<sdp::tcp_type> tcp_type{};
   /// The `ufrag` extension, by which trickled candidates name their ICE generation
   /// (RFC 9429 §3.5.2.1 semantics). Empty when absent.
-  std::string ufrag;
+  std::string ufrag{};
 
   /// Reads the value behind `a=candidate:`. Extensions that are not understood are skipped.
   /// `unknown_transport` and `unknown_type` mean a well-formed candidate to be ignored; the

@@ -33,29 +33,29 @@ struct parse_options {
 
 /// One attribute line, `a=name` or `a=name:value`.
 struct attribute {
-  std::string_view name;
+  std::string_view name{};
   /// Empty without a colon, too.
-  std::string_view value;
+  std::string_view value{};
   bool has_value = false;
 };
 
 /// One line, `type=value`.
 struct line {
   char type;
-  std::string_view value;
+  std::string_view value{};
 };
 
 /// The fields of an m= line (RFC 8866 §5.14).
 struct media_line {
   /// `audio`, `video`, `application` ...
-  std::string_view kind;
+  std::string_view kind{};
   std::uint16_t port = 9;
   /// What follows a slash after the port; 1 where nothing does.
   std::uint32_t port_count = 1;
   /// `UDP/TLS/RTP/SAVPF`, `UDP/DTLS/SCTP` ...
-  std::string_view protocol;
+  std::string_view protocol{};
   /// Separated by single spaces, in order of preference. Walk it with `for_each_item`.
-  std::string_view formats;
+  std::string_view formats{};
 
   static result<media_line, error_code> parse(std::string_view value);
   void write(std::string& out) const;

@@ -26,22 +26,22 @@ struct trickle_fragment {
 
   struct media {
     /// Empty when the section lacks the `a=mid` it owes (RFC 8840 §4.4).
-    std::string mid;
+    std::string mid{};
     /// Where the section has its own; else empty.
-    std::string ufrag;
-    std::string pwd;
-    std::vector<candidate> candidates;
+    std::string ufrag{};
+    std::string pwd{};
+    std::vector<candidate> candidates{};
     bool end_of_candidates = false;
 
     friend bool operator==(const media&, const media&) = default;
   };
 
   /// Of the session level, which hold for sections without their own.
-  std::string ufrag;
-  std::string pwd;
+  std::string ufrag{};
+  std::string pwd{};
   /// Holds for every section.
   bool end_of_candidates = false;
-  std::vector<media> sections;
+  std::vector<media> sections{};
 
   /// Reads a fragment. Candidates of an unknown transport or type and attributes that are not
   /// understood are skipped (RFC 8839 §5.1, RFC 8840 §9.2).
