@@ -1,0 +1,164 @@
+#include "call.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <asio/io_context.hpp>
+
+#include <weft/io/interfaces.hpp>
+#include <weft/io/system_random.hpp>
+#include <weft/sdp/candidate.hpp>
+#include <weft/sdp/description.hpp>
+
+#include "report.hpp"
+#include "whip_client.hpp"
+
+namespace weft::cli {
+namespace {
+
+template <class Unit>
+duration to_duration(double count) {
+  return std::chrono::duration_cast<duration>(std::chrono::duration<double, Unit>{count});
+}
+
+/// A server on this machine is called by loopback alone, one elsewhere by all the rest.
+std::vector<endpoint> sockets_for(const url& to) {
+  const auto address = ip_address::parse(to.host);
+  const bool loopback = address ? address->is_loopback() : to.host == "localhost";
+  std::vector<endpoint> all;
+  for (const ip_address& found : io::local_addresses({.loopback = true}))
+    if (found.is_loopback() == loopback) all.push_back({found, 0});
+  return all;
+}
+
+std::vector<std::string> candidates_of(const std::string& text) {
+  std::vector<std::string> all;
+  const auto parsed = sdp::session_description::parse(text);
+  for (std::size_t i = 0; parsed && i < parsed->media_count(); ++i) {
+    parsed->media(i).for_each(sdp::candidate::name, [&](std::string_view value) {
+      const auto c = sdp::candidate::parse(value);
+      if (c) all.push_back(fmt::format("{}:{}", c->address, c->port));
+    });
+  }
+  return all;
+}
+
+caller::plan plan_of(const call_options& options) {
+  caller::plan plan;
+  plan.messages.count = options.count;
+  plan.messages.sizes = options.sizes;
+  plan.messages.ordered = !options.unordered;
+  plan.messages.reliable = !options.max_retransmits;
+  plan.messages.window = options.window;
+  plan.max_retransmits = options.max_retransmits;
+  plan.interval = to_duration<std::milli>(options.interval_ms);
+  return plan;
+}
+
+class call_run {
+ public:
+  call_run(const call_options& options, report& r)
+      : options_{options},
+        report_{r},
+        limit_{to_duration<std::ratio<1>>(options.timeout_seconds)} {}
+
+  result<void, call_error> operator()() {
+    const auto to = url::parse(options_.url);
+    if (!to) return fail(call_error{exit_code::usage, to.error()});
+    report_.url = to->to_string();
+
+    auto certificate = dtls::certificate::generate({.now = std::chrono::system_clock::now()});
+    if (!certificate) return fail(call_error{exit_code::call_failed, "no certificate"});
+    io::peer_runner::options opts;
+    opts.local = sockets_for(*to);
+    auto runner =
+        io::peer_runner::create(context_.get_executor(), random_, *std::move(certificate), opts);
+    if (!runner)
+      return fail(call_error{exit_code::call_failed, "no socket: " + runner.error().message()});
+    caller peer{context_, *std::move(runner), plan_of(options_)};
+    const whip_client server{*to, limit_};
+
+    std::optional<whip_client::session> session;
+    auto done = signal(server, peer, session);
+    if (done) done = peer.run(limit_);
+    keep(peer);
+    peer.close();
+    if (session) server.end(*session);
+    if (done) done = judge();
+    return done;
+  }
+
+ private:
+  result<void, call_error> signal(const whip_client& server, caller& peer,
+                                  std::optional<whip_client::session>& session) {
+    std::string offer;
+    if (!options_.reverse) {
+      auto made = peer.offer();
+      if (!made) return fail(made.error());
+      offer = *std::move(made);
+    }
+    auto created = server.post(offer);
+    if (!created) return fail(created.error());
+    session = *std::move(created);
+    report_.session = session->location.to_string();
+    report_.remote = candidates_of(session->sdp);
+    show_paths(peer);
+    if (!options_.reverse) return peer.take_answer(session->sdp);
+    const auto answer = peer.answer(session->sdp);
+    if (!answer) return fail(answer.error());
+    return server.patch_answer(*session, *answer);
+  }
+
+  void show_paths(const caller& peer) const {
+    if (!options_.verbose) return;
+    fmt::print(stderr, "session {}\n", report_.session);
+    for (const endpoint& e : peer.runner().local_endpoints())
+      fmt::print(stderr, "local {}\n", to_string(e));
+    for (const std::string& e : report_.remote) fmt::print(stderr, "remote {}\n", e);
+    std::fflush(stderr);
+  }
+
+  void keep(const caller& peer) {
+    report_.times = peer.times();
+    report_.messages = peer.messages().counts();
+    report_.round_trips = peer.messages().round_trips();
+    report_.local = peer.runner().local_endpoints();
+    report_.counters = peer.runner().connection().stats();
+    report_.sockets = peer.runner().socket_stats();
+  }
+
+  result<void, call_error> judge() const {
+    const auto& counts = report_.messages;
+    if (counts.changed == 0 && counts.intact + counts.lost == options_.count) return {};
+    return fail(call_error{exit_code::call_failed,
+                           fmt::format("{} of {} messages came back changed or out of order",
+                                       counts.changed, options_.count)});
+  }
+
+  const call_options& options_;
+  report& report_;
+  duration limit_;
+  asio::io_context context_{1};
+  io::system_random random_;
+};
+
+}  // namespace
+
+exit_code call(const call_options& options) {
+  report r;
+  r.url = options.url;
+  r.planned = options.count;
+  r.sizes = options.sizes;
+  const auto done = call_run{options, r}();
+  if (!done) r.error = done.error();
+
+  if (options.json)
+    fmt::print("{}", to_json(r));
+  else if (!r.error || r.times.signalled)
+    fmt::print("{}", to_text(r));
+  if (!r.error) return exit_code::success;
+  fmt::print(stderr, "weft call: {}\n", r.error->text);
+  return r.error->code;
+}
+
+}  // namespace weft::cli
