@@ -87,8 +87,8 @@ result<candidate, error_code> candidate::parse(std::string_view value) {
   if (!type && type.error() != error_code::unknown_type) return fail(type.error());
 
   while (!value.empty()) {
-    const std::string_view name = next_field(value);
-    const auto read = read_extension(c, name, next_field(value));
+    const std::string_view key = next_field(value);
+    const auto read = read_extension(c, key, next_field(value));
     if (!read) return fail(read.error());
   }
   if (!transport) return fail(transport.error());

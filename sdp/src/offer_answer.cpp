@@ -1,6 +1,7 @@
 #include <weft/sdp/offer_answer.hpp>
 
 #include <algorithm>
+#include <compare>
 #include <limits>
 #include <vector>
 
@@ -15,6 +16,8 @@ struct tag_index {
   struct tagged {
     std::string_view tag;
     std::size_t index;
+
+    friend auto operator<=>(const tagged&, const tagged&) = default;
   };
   std::vector<tagged> tags;
   std::vector<std::size_t> bundle_of;
@@ -47,7 +50,7 @@ result<tag_index, rule_violation> index_tags(const session_description& d) {
   index.bundle_of.assign(d.media_count(), none);
   for (std::size_t i = 0; i < d.media_count(); ++i)
     if (const std::string_view tag = d.media(i).mid(); !tag.empty()) index.tags.push_back({tag, i});
-  std::ranges::stable_sort(index.tags, {}, &tag_index::tagged::tag);
+  std::ranges::sort(index.tags);
   const auto twice = std::ranges::adjacent_find(index.tags, {}, &tag_index::tagged::tag);
   if (twice != index.tags.end())
     return fail(rule_violation{rule::duplicate_mid, std::next(twice)->index});

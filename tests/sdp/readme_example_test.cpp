@@ -29,7 +29,8 @@ static weft::result<std::string, std::string> answer(std::string_view text,
 
   sdp::builder b{sdp::origin{.session_id = 4711, .session_version = 1, .address = "0.0.0.0"}};
   b.add(sdp::ice_options{"trickle ice2"});
-  if (taken < offer->media_count()) b.add(sdp::group{"BUNDLE", offer->media(taken).mid()});
+  if (taken < offer->media_count() && bundle_of(*offer, offer->media(taken).mid()))
+    b.add(sdp::group{"BUNDLE", offer->media(taken).mid()});
   for (std::size_t i = 0; i < offer->media_count(); ++i) {
     const sdp::media_section m = offer->media(i);
     if (i != taken) {
