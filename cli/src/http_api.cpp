@@ -100,7 +100,8 @@ class api {
 void serve_file(const std::string& name, const char* type, Response& response) {
   const auto file = page_file(name);
   response.set_content(file->data(), file->size(), type);
-  response.set_header("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'");
+  response.set_header("Content-Security-Policy",
+                      "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'");
 }
 
 /// What a path is for, where a request of another method went.

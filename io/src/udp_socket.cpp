@@ -22,7 +22,8 @@ result<udp_socket, std::error_code> udp_socket::open(const asio::any_io_executor
   if (!error) socket.bind(wanted, error);
   if (!error) socket.non_blocking(true, error);
   if (!error) opened.local_ = from_asio(socket.local_endpoint(error));
-  if (error) return fail(error);
+  // In the category that compares with std::errc, which Asio's does not.
+  if (error) return fail(std::error_code{error.value(), std::system_category()});
 
   // What the kernel denies us here costs speed, nothing else.
   std::error_code denied;

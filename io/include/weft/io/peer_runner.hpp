@@ -72,7 +72,7 @@ class peer_runner {
   template <class Command>
   auto with(Command&& command) {
     wake();
-    return std::forward<Command>(command)(connection(), now());
+    return std::forward<Command>(command)(access(), now());
   }
   const peer::connection& connection() const;
 
@@ -84,7 +84,7 @@ class peer_runner {
  private:
   class state;
   explicit peer_runner(std::shared_ptr<state> s);
-  peer::connection& connection();
+  peer::connection& access();
   void wake();
 
   std::shared_ptr<state> state_;
