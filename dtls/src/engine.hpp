@@ -78,6 +78,7 @@ class engine {
   };
 
   bool configure(const session::options& opts);
+  void renumber(mutable_bytes record);
   void step();
   void read(const_bytes record);
   void conclude(int returned);
@@ -86,12 +87,14 @@ class engine {
   session::counters& stats_;
   duration initial_wait_;
   duration longest_wait_;
+  std::size_t mtu_;
   unsigned max_repeats_;
   packet_queue output_;
   packet_queue received_;
   const_bytes input_;        // What the library reads next, once.
   mutable_bytes record_to_;  // Where it writes an application record.
   std::size_t record_size_ = 0;
+  std::uint64_t plaintext_records_ = 0;  // That were read.
   unsigned repeats_ = 0;        // Of the flight that is waiting for an answer.
   unsigned final_repeats_ = 0;  // Of the one that needed none.
   bool wrote_ = false;

@@ -107,6 +107,7 @@ struct engine::binding {
     const std::size_t count = std::min(e.input_.size(), static_cast<std::size_t>(size));
     std::copy_n(e.input_.begin(), count, out);
     e.input_ = {};
+    e.renumber({reinterpret_cast<std::uint8_t*>(out), count});
     return static_cast<int>(count);
   }
 
@@ -125,7 +126,8 @@ struct engine::binding {
     // An alert in the clear would let a forger, who provoked it, end the peer's handshake too.
     if (r && r->type == content_type::alert && r->epoch == 0) return size;
     e.wrote_ = true;
-    e.output_.push(datagram);
+    // libssl packs a flight into few datagrams, but its repetition into one for each message.
+    if (!e.output_.extend(datagram, e.mtu_)) e.output_.push(datagram);
     return size;
   }
 
@@ -157,6 +159,7 @@ engine::engine(const certificate& identity, const session::options& opts, sessio
     : stats_{stats},
       initial_wait_{opts.initial_retransmission},
       longest_wait_{std::max(opts.max_retransmission, opts.initial_retransmission)},
+      mtu_{std::max<std::size_t>(opts.mtu, 256)},
       max_repeats_{std::min(opts.max_retransmissions, 11u)},
       output_{max_output_bytes},
       received_{opts.max_received_bytes} {
@@ -196,7 +199,7 @@ bool engine::configure(const session::options& opts) {
     SSL_set_accept_state(ssl);
   }
   const std::string profiles = list_of(opts.srtp_profiles);
-  return SSL_set_mtu(ssl, static_cast<long>(std::max<std::size_t>(opts.mtu, 256))) != 0 &&
+  return SSL_set_mtu(ssl, static_cast<long>(mtu_)) != 0 &&
          (profiles.empty() || SSL_set_tlsext_use_srtp(ssl, profiles.c_str()) == 0);
 }
 
@@ -288,6 +291,14 @@ std::string_view engine::cipher_suite() const noexcept {
   const SSL_CIPHER* const cipher = SSL_get_current_cipher(ssl_.get());
   const char* const name = cipher == nullptr ? nullptr : SSL_CIPHER_standard_name(cipher);
   return name == nullptr ? std::string_view{} : name;
+}
+
+/// Nothing proves the sequence number of a record in the clear; a forged high one would shut
+/// the replay window to all real ones. So they are numbered as they come.
+void engine::renumber(mutable_bytes record) {
+  const auto r = read_record(record);
+  if (!r || r->epoch != 0) return;
+  byte_writer{record.subspan(5)}.u48(plaintext_records_++);
 }
 
 void engine::step() {

@@ -28,15 +28,14 @@ class packet_queue {
   mutable_bytes prepare(std::size_t size) {
     drop_consumed();
     if (size > 0xffff || bytes_.size() + prefix + size > max_bytes_) return {};
-    scratch_ = bytes_.size();
-    bytes_.resize(scratch_ + prefix + size);
-    return mutable_bytes{bytes_}.subspan(scratch_ + prefix);
+    newest_ = bytes_.size();
+    bytes_.resize(newest_ + prefix + size);
+    return mutable_bytes{bytes_}.subspan(newest_ + prefix);
   }
   /// Keeps the first `size` bytes of what was prepared, or nothing.
   void commit(std::size_t size) {
-    bytes_[scratch_] = static_cast<std::uint8_t>(size >> 8);
-    bytes_[scratch_ + 1] = static_cast<std::uint8_t>(size);
-    bytes_.resize(size == 0 ? scratch_ : scratch_ + prefix + size);
+    write_size(size);
+    bytes_.resize(size == 0 ? newest_ : newest_ + prefix + size);
   }
 
   bool push(const_bytes bytes) {
@@ -44,6 +43,16 @@ class packet_queue {
     if (room.empty()) return false;
     byte_writer{room}.bytes(bytes);
     commit(bytes.size());
+    return true;
+  }
+
+  /// Puts `bytes` behind the newest string, if that makes no more than `max_size`.
+  bool extend(const_bytes bytes, std::size_t max_size) {
+    if (empty()) return false;
+    const std::size_t size = bytes_.size() - newest_ - prefix + bytes.size();
+    if (size > max_size || bytes_.size() + bytes.size() > max_bytes_) return false;
+    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+    write_size(size);
     return true;
   }
 
@@ -65,6 +74,11 @@ class packet_queue {
  private:
   static constexpr std::size_t prefix = 2;
 
+  void write_size(std::size_t size) {
+    bytes_[newest_] = static_cast<std::uint8_t>(size >> 8);
+    bytes_[newest_ + 1] = static_cast<std::uint8_t>(size);
+  }
+
   void drop_consumed() {
     bytes_.erase(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(head_));
     head_ = 0;
@@ -73,7 +87,7 @@ class packet_queue {
   std::size_t max_bytes_;
   std::vector<std::uint8_t> bytes_;
   std::size_t head_ = 0;
-  std::size_t scratch_ = 0;
+  std::size_t newest_ = 0;  // Where the last string given to `prepare` begins.
 };
 
 }  // namespace weft::dtls

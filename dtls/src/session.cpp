@@ -222,10 +222,13 @@ void session::impl::take_early(const record& r) {
   catch_up();
 }
 
-/// Which handshake a record belongs to shows only when one of them is completed.
+/// A handshake message in the clear. Which handshake it belongs to shows only when one of them
+/// is completed. One that has all of the peer's plaintext has no use for more; only forgers do.
 void session::impl::offer(const record& r) {
   if (attempts.empty()) ++stats.records_dropped;
   for (std::size_t i = attempts.size(); i-- > 0;) {
+    const engine& e = *attempts[i].engine;
+    if (e.expects_change_cipher_spec() || e.expects_encrypted()) continue;
     if (feed(i, r)) return;
   }
   catch_up();
