@@ -222,7 +222,8 @@ void engine::input(time_point now, const_bytes record) {
 void engine::handle_timeout(time_point now) {
   if (!deadline_ || now < *deadline_ || status_ != status::handshaking) return;
   ERR_clear_error();
-  if (DTLSv1_handle_timeout(ssl_.get()) < 0 || repeats_ > max_repeats_) status_ = status::spoiled;
+  if (repeats_ == max_repeats_ || DTLSv1_handle_timeout(ssl_.get()) < 0)
+    status_ = status::spoiled;
   ERR_clear_error();
   set_deadline(now);
 }

@@ -75,7 +75,7 @@ inline bytes browser_client_hello(std::uint64_t seed) {
 
   bytes groups;
   append(groups, 8, 2);
-  for (const unsigned group : {0x11ec, 0x001d, 0x0017, 0x0018}) append(groups, group, 2);
+  for (const unsigned group : {0x11ecu, 0x001du, 0x0017u, 0x0018u}) append(groups, group, 2);
 
   bytes shares;
   append(shares, 1216 + 4 + 32 + 4, 2);
@@ -89,7 +89,7 @@ inline bytes browser_client_hello(std::uint64_t seed) {
   bytes algorithms;
   append(algorithms, 16, 2);
   for (const unsigned algorithm :
-       {0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601})
+       {0x0403u, 0x0804u, 0x0401u, 0x0503u, 0x0805u, 0x0501u, 0x0806u, 0x0601u})
     append(algorithms, algorithm, 2);
 
   std::vector<bytes> extensions{
@@ -111,8 +111,8 @@ inline bytes browser_client_hello(std::uint64_t seed) {
   append(body, 0, 1);  // session_id
   append(body, 0, 1);  // cookie
   append(body, 26, 2);
-  for (const unsigned suite : {0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xcca9, 0xcca8, 0xc009,
-                                    0xc013, 0xc00a, 0xc014, 0x009c, 0x002f})
+  for (const unsigned suite : {0x1301u, 0x1302u, 0x1303u, 0xc02bu, 0xc02fu, 0xcca9u, 0xcca8u,
+                               0xc009u, 0xc013u, 0xc00au, 0xc014u, 0x009cu, 0x002fu})
     append(body, suite, 2);
   append(body, {1, 0});  // compression_methods
   bytes all;
