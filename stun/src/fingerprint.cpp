@@ -1,39 +1,61 @@
 #include <weft/stun/fingerprint.hpp>
 
-#include <array>
+#include "crc32_tables.hpp"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#  define WEFT_STUN_CRC32_PCLMUL
+#  include <smmintrin.h>
+#  include <wmmintrin.h>
+#endif
 
 namespace weft::stun {
 namespace {
 
-constexpr std::uint32_t polynomial = 0xedb88320;  // RFC 1952 §8, lowest bit first
+#ifdef WEFT_STUN_CRC32_PCLMUL
 
-// Slicing by eight: table k holds what a byte contributes that lies k bytes before the end.
-constexpr auto tables = [] {
-  std::array<std::array<std::uint32_t, 256>, 8> t{};
-  for (std::uint32_t i = 0; i < 256; ++i) {
-    std::uint32_t c = i;
-    for (int bit = 0; bit < 8; ++bit) c = (c & 1) != 0 ? polynomial ^ c >> 1 : c >> 1;
-    t[0][i] = c;
+// Gopal et al., "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ Instruction",
+// Intel 2009: sixteen bytes are carried over the next sixteen by two multiplications with
+// powers of x, and what remains is reduced by Barrett's method. The constants are the
+// paper's for this polynomial, lowest bit first. `data` is whole sixteens, at least one.
+__attribute__((target("pclmul,sse4.1"))) std::uint32_t update_by_multiplying(
+    std::uint32_t c, const_bytes data) noexcept {
+  const auto load = [](const std::uint8_t* p) __attribute__((target("sse4.1"))) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  };
+  const __m128i fold = _mm_set_epi64x(0x0ccaa009e, 0x1751997d0);
+  const __m128i low_words = _mm_setr_epi32(-1, 0, -1, 0);
+  __m128i x = _mm_xor_si128(load(data.data()), _mm_cvtsi32_si128(static_cast<int>(c)));
+  for (std::size_t at = 16; at < data.size(); at += 16) {
+    const __m128i carried =
+        _mm_xor_si128(_mm_clmulepi64_si128(x, fold, 0x00), _mm_clmulepi64_si128(x, fold, 0x11));
+    x = _mm_xor_si128(carried, load(data.data() + at));
   }
-  for (std::size_t k = 1; k < t.size(); ++k)
-    for (std::size_t i = 0; i < 256; ++i) t[k][i] = t[0][t[k - 1][i] & 0xff] ^ t[k - 1][i] >> 8;
-  return t;
-}();
+  // From 128 bits to 96, and to 64.
+  x = _mm_xor_si128(_mm_srli_si128(x, 8), _mm_clmulepi64_si128(x, fold, 0x10));
+  const __m128i fold_word = _mm_cvtsi64_si128(0x163cd6124);
+  x = _mm_xor_si128(_mm_srli_si128(x, 4),
+                    _mm_clmulepi64_si128(_mm_and_si128(x, low_words), fold_word, 0x00));
+  // To 32.
+  const __m128i barrett = _mm_set_epi64x(0x1f7011641, 0x1db710641);
+  __m128i quotient = _mm_clmulepi64_si128(_mm_and_si128(x, low_words), barrett, 0x10);
+  quotient = _mm_clmulepi64_si128(_mm_and_si128(quotient, low_words), barrett, 0x00);
+  return static_cast<std::uint32_t>(_mm_extract_epi32(_mm_xor_si128(x, quotient), 1));
+}
+
+#endif  // WEFT_STUN_CRC32_PCLMUL
 
 }  // namespace
 
 std::uint32_t crc32(const_bytes data) noexcept {
   std::uint32_t c = 0xffffffff;
-  const std::uint8_t* p = data.data();
-  std::size_t left = data.size();
-  for (; left >= 8; left -= 8, p += 8) {
-    c ^= std::uint32_t{p[0]} | std::uint32_t{p[1]} << 8 | std::uint32_t{p[2]} << 16 |
-         std::uint32_t{p[3]} << 24;
-    c = tables[7][c & 0xff] ^ tables[6][c >> 8 & 0xff] ^ tables[5][c >> 16 & 0xff] ^
-        tables[4][c >> 24] ^ tables[3][p[4]] ^ tables[2][p[5]] ^ tables[1][p[6]] ^ tables[0][p[7]];
+#ifdef WEFT_STUN_CRC32_PCLMUL
+  if (data.size() >= 32 && __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1")) {
+    const std::size_t whole = data.size() & ~std::size_t{15};
+    c = update_by_multiplying(c, data.first(whole));
+    data = data.subspan(whole);
   }
-  for (; left > 0; --left, ++p) c = tables[0][(c ^ *p) & 0xff] ^ c >> 8;
-  return ~c;
+#endif
+  return ~crc32_by_tables(c, data);
 }
 
 bool has_valid_fingerprint(const message_view& message) noexcept {
