@@ -117,12 +117,11 @@ class connection {
   struct buffered_amount_low {
     channel_handle channel;
   };
-  using event =
-      std::variant<signaling_state_changed, ice_gathering_state_changed,
-                   ice_connection_state_changed, connection_state_changed, candidate_gathered,
-                   ice_candidate_error, resolve_name, negotiation_needed, data_channel_added,
-                   data_channel_opened, data_channel_closing, data_channel_closed,
-                   buffered_amount_low>;
+  using event = std::variant<signaling_state_changed, ice_gathering_state_changed,
+                             ice_connection_state_changed, connection_state_changed,
+                             candidate_gathered, ice_candidate_error, resolve_name,
+                             negotiation_needed, data_channel_added, data_channel_opened,
+                             data_channel_closing, data_channel_closed, buffered_amount_low>;
 
   struct counters {
     std::uint64_t datagrams_received = 0;
@@ -151,8 +150,9 @@ class connection {
   ~connection();
 
   // Commands: sockets
-  /// A socket of the driver's, by the address it is bound to: becomes a host candidate.
-  /// Give all before the first local description; `end` of them is that description.
+  /// A socket of the driver's, by the address it is bound to: becomes a host candidate. All
+  /// are given before the first local description, with which gathering begins;
+  /// `invalid_state` after that.
   result<void, error> add_local_address(time_point now, const endpoint& local);
   /// What a name asked for by `resolve_name` stands for; nothing if it could not be found.
   void resolve(time_point now, std::string_view name, std::span<const ip_address> addresses);
@@ -219,7 +219,7 @@ class connection {
   std::optional<data_channel_info> channel(channel_handle channel) const;
   /// Payload that the other side takes in one message; nothing before SCTP is negotiated.
   std::optional<std::size_t> max_message_size() const noexcept;
-  const counters& stats() const noexcept;
+  counters stats() const noexcept;
 
  private:
   class implementation;

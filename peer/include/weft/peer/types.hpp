@@ -12,10 +12,10 @@
 /// `to_string` of every enumeration gives the W3C's own word, such as "have-local-offer".
 namespace weft::peer {
 
-/// RTCSdpType, less "pranswer".
-enum class sdp_type : std::uint8_t { offer, answer, rollback };
+/// RTCSdpType, less "pranswer" and "rollback", which are not supported.
+enum class sdp_type : std::uint8_t { offer, answer };
 
-/// RTCSessionDescription. For `rollback` the text does not matter.
+/// RTCSessionDescription.
 struct session_description {
   sdp_type type = sdp_type::offer;
   std::string sdp;
@@ -66,12 +66,14 @@ std::string_view to_string(data_channel_state);
 enum class error_code : std::uint8_t {
   invalid_state,         ///< Not now: read the state and the text. InvalidStateError.
   invalid_access,        ///< A description that lacks what it must have. InvalidAccessError.
-  invalid_modification,  ///< A local description other than the one created. InvalidModificationError.
-  bad_description,       ///< SDP that does not parse or does not answer; the text has line and reason. RTCError "sdp-syntax-error".
-  bad_argument,          ///< Out of range, or both of two things of which one is allowed. TypeError.
-  too_large,             ///< A message beyond what the other side takes. TypeError.
-  resource,              ///< A bound of ours or no stream left; try later or close something. OperationError.
-  not_found,             ///< No such channel, or no such media section.
+  invalid_modification,  ///< A local description other than the one created.
+                         ///< InvalidModificationError.
+  bad_description,  ///< SDP that does not parse or does not answer; the text has line and reason.
+                    ///< RTCError "sdp-syntax-error".
+  bad_argument,     ///< Out of range, or both of two things of which one is allowed. TypeError.
+  too_large,        ///< A message beyond what the other side takes. TypeError.
+  resource,   ///< A bound of ours or no stream left; try later or close something. OperationError.
+  not_found,  ///< No such channel, or no such media section.
 };
 std::string_view to_string(error_code);
 

@@ -1,0 +1,69 @@
+#include "conversion.hpp"
+
+namespace weft::peer {
+namespace {
+
+ice::candidate_type to_ice(sdp::candidate_type type) {
+  switch (type) {
+    case sdp::candidate_type::host:
+      return ice::candidate_type::host;
+    case sdp::candidate_type::srflx:
+      return ice::candidate_type::server_reflexive;
+    case sdp::candidate_type::prflx:
+      return ice::candidate_type::peer_reflexive;
+    case sdp::candidate_type::relay:
+      return ice::candidate_type::relayed;
+  }
+  return ice::candidate_type::host;
+}
+
+sdp::candidate_type to_sdp(ice::candidate_type type) {
+  switch (type) {
+    case ice::candidate_type::host:
+      return sdp::candidate_type::host;
+    case ice::candidate_type::server_reflexive:
+      return sdp::candidate_type::srflx;
+    case ice::candidate_type::peer_reflexive:
+      return sdp::candidate_type::prflx;
+    case ice::candidate_type::relayed:
+      return sdp::candidate_type::relay;
+  }
+  return sdp::candidate_type::host;
+}
+
+}  // namespace
+
+std::optional<ice::candidate> to_ice(const sdp::candidate& c) {
+  ice::candidate out;
+  out.foundation = c.foundation;
+  out.component = c.component;
+  out.protocol = c.transport;
+  out.priority = c.priority;
+  out.type = to_ice(c.type);
+  out.address.port = c.port;
+  if (const auto address = ip_address::parse(c.address))
+    out.address.address = *address;
+  else if (c.address.ends_with(".local"))
+    out.name = c.address;
+  else
+    return std::nullopt;
+  return out;
+}
+
+sdp::candidate to_sdp(const ice::candidate& c) {
+  sdp::candidate out;
+  out.foundation = c.foundation;
+  out.component = c.component;
+  out.transport = c.protocol;
+  out.priority = c.priority;
+  out.address = c.name.empty() ? to_string(c.address.address) : c.name;
+  out.port = c.address.port;
+  out.type = to_sdp(c.type);
+  if (c.related) {
+    out.related_address = to_string(c.related->address);
+    out.related_port = c.related->port;
+  }
+  return out;
+}
+
+}  // namespace weft::peer

@@ -1,0 +1,346 @@
+// The negotiation commands of the connection (RFC 9429 §4.1, §5).
+#include <algorithm>
+#include <utility>
+
+#include <weft/sdp/offer_answer.hpp>
+
+#include "conversion.hpp"
+#include "implementation.hpp"
+
+namespace weft::peer {
+namespace {
+
+failure<error> refuse(error_code code, std::string text) {
+  return fail(error{code, std::move(text)});
+}
+
+failure<error> refuse(const sdp::rule_violation& violation) {
+  return refuse(error_code::invalid_access, sdp::to_string(violation));
+}
+
+/// A tag that no section of `d` has.
+std::string unused_mid(const sdp::session_description* d) {
+  std::size_t n = 0;
+  while (d != nullptr && d->media_by_mid(std::to_string(n))) ++n;
+  return std::to_string(n);
+}
+
+bool overlap(const std::vector<dtls::fingerprint>& a, const std::vector<dtls::fingerprint>& b) {
+  return std::ranges::any_of(a, [&](const auto& f) { return std::ranges::count(b, f) > 0; });
+}
+
+}  // namespace
+
+const connection::implementation::description* connection::implementation::local() const noexcept {
+  return pending_local_ ? &*pending_local_ : current_local_ ? &*current_local_ : nullptr;
+}
+
+const connection::implementation::description* connection::implementation::remote() const noexcept {
+  return pending_remote_ ? &*pending_remote_ : current_remote_ ? &*current_remote_ : nullptr;
+}
+
+negotiation::local_data connection::implementation::local_data(std::string mid,
+                                                               sdp::setup_role setup) const {
+  const auto& credentials = ice_.local_credentials();
+  return {.mid = std::move(mid),
+          .ufrag = credentials.ufrag,
+          .pwd = credentials.password,
+          .fingerprint = fingerprint_,
+          .setup = setup,
+          .max_message_size = options_.max_message_size};
+}
+
+session_description connection::implementation::remember(description d) {
+  const auto& shown =
+      gathering_ == ice_gathering_state::new_
+          ? d.sdp
+          : negotiation::with_candidates(d.sdp, data_mid_.value_or(""), candidates_,
+                                         gathering_ == ice_gathering_state::complete);
+  session_description out{d.type, std::string{shown.text()}};
+  created_ = created{std::move(d), out.sdp};
+  return out;
+}
+
+result<session_description, error> connection::implementation::create_offer(
+    time_point now, const offer_options& opts) {
+  if (signaling_ == signaling_state::closed)
+    return refuse(error_code::invalid_state, "the connection is closed");
+  if (signaling_ == signaling_state::have_remote_offer)
+    return refuse(error_code::invalid_state, "an offer of the other side awaits its answer");
+
+  if ((opts.ice_restart || restart_wanted_) && !restarting_ && remote_data_) {
+    ice_.restart(now);
+    restarting_ = true;
+  }
+  const auto* const previous = current_local_ ? &current_local_->sdp : nullptr;
+  std::optional<negotiation::local_data> data;
+  if (wants_data()) {
+    if (!data_mid_) data_mid_ = unused_mid(previous);
+    data = local_data(*data_mid_, sdp::setup_role::actpass);  // RFC 8842 §5.2
+  }
+  ++session_id_.version;
+  return remember({sdp_type::offer, negotiation::write_offer(session_id_, data, previous)});
+}
+
+bool connection::implementation::wants_data() const {
+  return options_.always_negotiate_data_channels || data_mid_ || !channels_.empty();
+}
+
+result<session_description, error> connection::implementation::create_answer() {
+  if (signaling_ != signaling_state::have_remote_offer)
+    return refuse(error_code::invalid_state, "there is no offer to answer");
+  const auto offered = negotiation::read_data(pending_remote_->sdp);
+  std::optional<negotiation::local_data> data;
+  if (offered && *offered) {
+    auto setup = sdp::answer_to((*offered)->setup);
+    if (dtls_)  // RFC 8842 §5.3: the association goes on, and so do its roles.
+      setup =
+          dtls_->role() == dtls::role::client ? sdp::setup_role::active : sdp::setup_role::passive;
+    data_mid_ = (*offered)->mid;
+    data = local_data(*data_mid_, setup);
+  }
+  ++session_id_.version;
+  return remember(
+      {sdp_type::answer, negotiation::write_answer(session_id_, data, pending_remote_->sdp)});
+}
+
+result<void, error> connection::implementation::set_local_description(time_point now) {
+  const auto made = signaling_ == signaling_state::have_remote_offer
+                        ? create_answer()
+                        : create_offer(now, offer_options{});
+  if (!made) return fail(made.error());
+  return set_local_description(now, *made);
+}
+
+result<void, error> connection::implementation::set_local_description(
+    time_point now, const session_description& d) {
+  if (signaling_ == signaling_state::closed)
+    return refuse(error_code::invalid_state, "the connection is closed");
+  const bool in_place = d.type == sdp_type::answer
+                            ? signaling_ == signaling_state::have_remote_offer
+                            : signaling_ != signaling_state::have_remote_offer;
+  if (!in_place)
+    return refuse(error_code::invalid_state, "a local " + std::string{to_string(d.type)} +
+                                                 " has no place in state " +
+                                                 std::string{to_string(signaling_)});
+  // RFC 9429 §5.4: nothing may be changed in between.
+  if (!created_ || created_->description.type != d.type || created_->text != d.sdp)
+    return refuse(error_code::invalid_modification, "not what was created last");
+
+  if (d.type == sdp_type::offer) {
+    pending_local_ = std::exchange(created_, std::nullopt)->description;
+    set_signaling(signaling_state::have_local_offer);
+    if (!remote_data_) ice_.set_role(now, ice::role::controlling);  // RFC 8445 §6.1.1
+    if (data_mid_) gather(now);
+    return {};
+  }
+  current_local_ = std::exchange(created_, std::nullopt)->description;
+  current_remote_ = std::exchange(pending_remote_, std::nullopt);
+  set_signaling(signaling_state::stable);
+  if (const auto ours = negotiation::read_data(current_local_->sdp); ours && *ours) {
+    gather(now);
+    begin_transport(
+        now, (*ours)->setup == sdp::setup_role::active ? dtls::role::client : dtls::role::server);
+  } else if (dtls_) {
+    channels_.close_all("the other side gave up data channels");
+  }
+  check_negotiation_needed();
+  return {};
+}
+
+result<void, error> connection::implementation::set_remote_description(
+    time_point now, const session_description& d) {
+  if (signaling_ == signaling_state::closed)
+    return refuse(error_code::invalid_state, "the connection is closed");
+  const bool in_place = d.type == sdp_type::answer
+                            ? signaling_ == signaling_state::have_local_offer
+                            : signaling_ != signaling_state::have_local_offer;
+  if (!in_place)
+    return refuse(error_code::invalid_state, "a remote " + std::string{to_string(d.type)} +
+                                                 " has no place in state " +
+                                                 std::string{to_string(signaling_)});
+  auto parsed = negotiation::parse(d.sdp);
+  if (!parsed) return fail(parsed.error());
+  return d.type == sdp_type::offer ? set_remote_offer(now, *std::move(parsed))
+                                   : set_remote_answer(now, *std::move(parsed));
+}
+
+result<void, error> connection::implementation::set_remote_offer(time_point now,
+                                                                 sdp::session_description offer) {
+  if (auto ok = sdp::check_offer(offer); !ok) return refuse(ok.error());
+  if (current_remote_)
+    if (auto ok = sdp::check_reoffer(current_remote_->sdp, offer); !ok) return refuse(ok.error());
+  auto data = negotiation::read_data(offer);
+  if (!data) return fail(data.error());
+  if (*data) {
+    if ((*data)->setup == sdp::setup_role::holdconn)
+      return refuse(error_code::invalid_access, "a=setup:holdconn offers no connection");
+    if (auto ok = check_association(**data); !ok) return fail(ok.error());
+  }
+  if (*data) {
+    const bool first = !remote_data_;
+    // A full agent controls a lite one; otherwise whoever offers (RFC 8445 §6.1.1).
+    if (first)
+      ice_.set_role(now, (*data)->ice_lite ? ice::role::controlling : ice::role::controlled);
+    if (!first && remote_data_->ufrag != (*data)->ufrag) ice_.restart(now);
+    apply_remote_transport(now, *std::move(*data));
+  }
+  pending_remote_ = description{sdp_type::offer, std::move(offer)};
+  set_signaling(signaling_state::have_remote_offer);
+  return {};
+}
+
+result<void, error> connection::implementation::set_remote_answer(time_point now,
+                                                                  sdp::session_description answer) {
+  const auto& offer = pending_local_->sdp;
+  if (auto ok = sdp::check_answer(offer, answer); !ok) return refuse(ok.error());
+  auto data = negotiation::read_data(answer);
+  if (!data) return fail(data.error());
+  std::optional<dtls::role> role;
+  if (*data) {
+    if (auto ok = check_association(**data); !ok) return fail(ok.error());
+    const auto ours = sdp::offerer_role(sdp::setup_role::actpass, (*data)->setup);
+    if (!ours) return refuse(error_code::invalid_access, "a=setup does not say who begins");
+    role = *ours == sdp::dtls_role::client ? dtls::role::client : dtls::role::server;
+  }
+
+  current_local_ = std::exchange(pending_local_, std::nullopt);
+  current_remote_ = description{sdp_type::answer, std::move(answer)};
+  set_signaling(signaling_state::stable);
+  restarting_ = restart_wanted_ = false;
+  if (*data) {
+    apply_remote_transport(now, *std::move(*data));
+    begin_transport(now, *role);
+  } else {
+    channels_.close_all("the other side rejected data channels");
+  }
+  check_negotiation_needed();
+  return {};
+}
+
+/// One DTLS association lasts as long as the connection: its certificate and roles cannot change.
+result<void, error> connection::implementation::check_association(
+    const negotiation::remote_data& remote) const {
+  if (!dtls_) return {};
+  const bool same_roles = dtls_->role() == dtls::role::client
+                              ? remote.setup != sdp::setup_role::active
+                              : remote.setup != sdp::setup_role::passive;
+  if (!same_roles || !overlap(remote.fingerprints, remote_data_->fingerprints))
+    return refuse(error_code::invalid_modification,
+                  "a new DTLS association needs a new connection");
+  return {};
+}
+
+void connection::implementation::gather(time_point now) {
+  if (gathering_ != ice_gathering_state::new_) return;
+  set_gathering(ice_gathering_state::gathering);
+  for (const auto& address : addresses_) (void)ice_.add_local_address(now, address);
+  ice_.gather(now);
+}
+
+void connection::implementation::apply_remote_transport(time_point now,
+                                                        negotiation::remote_data remote) {
+  remote_data_ = std::move(remote);
+  if (remote_data_->ice_lite) ice_.set_remote_lite(now);
+  // `read_data` has let through only what RFC 8839 §5.4 allows.
+  (void)ice_.set_remote_credentials(now, {remote_data_->ufrag, remote_data_->pwd});
+  for (const auto& candidate : remote_data_->candidates) add_remote_candidate(now, candidate);
+  if (remote_data_->end_of_candidates) ice_.end_of_remote_candidates(now);
+}
+
+void connection::implementation::add_remote_candidate(time_point now,
+                                                      const sdp::candidate& candidate) {
+  const auto converted = to_ice(candidate);
+  if (!converted || !ice_.add_remote_candidate(now, *converted)) ++stats_.ignored_candidates;
+}
+
+void connection::implementation::begin_transport(time_point now, dtls::role role) {
+  if (dtls_) return;
+  dtls_.emplace(
+      certificate_,
+      dtls::session::options{
+          .role = role, .mtu = options_.mtu, .handshake_timeout = options_.handshake_timeout});
+  dtls_->set_remote_fingerprints(now, remote_data_->fingerprints);
+
+  const auto announced = remote_data_->sctp.max_message_size;
+  remote_message_limit_ = announced == 0 || announced > options_.send_buffer
+                              ? options_.send_buffer
+                              : static_cast<std::size_t>(announced);
+  sctp_.emplace(*random_,
+                sctp::association::options{
+                    .remote_port = remote_data_->sctp.port,
+                    // Chunks come in steps of four bytes: full packets are equal in length.
+                    .max_packet_size = (options_.mtu - dtls::session::record_overhead) & ~3u,
+                    .receive_window = options_.receive_window,
+                    .max_message_size = options_.max_message_size,
+                    .remote_max_message_size = remote_message_limit_,
+                    .send_buffer = options_.send_buffer,
+                    .zero_checksum = options_.zero_checksum});
+}
+
+result<void, error> connection::implementation::add_ice_candidate(time_point now,
+                                                                  const ice_candidate& candidate) {
+  if (signaling_ == signaling_state::closed)
+    return refuse(error_code::invalid_state, "the connection is closed");
+  if (!remote()) return refuse(error_code::invalid_state, "there is no remote description yet");
+  const bool end = candidate.candidate.empty();
+  if (!remote_data_) {
+    ++stats_.ignored_candidates;
+    return {};
+  }
+  const bool other_section = !candidate.sdp_mid.empty()
+                                 ? candidate.sdp_mid != remote_data_->transport_mid
+                                 : candidate.sdp_mline_index &&
+                                       *candidate.sdp_mline_index != remote_data_->transport_index;
+  const bool stale =
+      !candidate.username_fragment.empty() && candidate.username_fragment != remote_data_->ufrag;
+  if (other_section || stale) {
+    if (!end) ++stats_.ignored_candidates;
+    return {};
+  }
+  if (end) {
+    ice_.end_of_remote_candidates(now);
+    return {};
+  }
+  const auto parsed = sdp::parse_candidate_line(candidate.candidate);
+  if (parsed) {
+    add_remote_candidate(now, *parsed);
+  } else if (parsed.error() == sdp::error_code::unknown_transport ||
+             parsed.error() == sdp::error_code::unknown_type) {
+    ++stats_.ignored_candidates;  // RFC 8839 §5.1
+  } else {
+    return refuse(error_code::bad_description,
+                  "candidate: " + std::string{sdp::to_string(parsed.error())});
+  }
+  return {};
+}
+
+void connection::implementation::restart_ice() {
+  if (signaling_ == signaling_state::closed) return;
+  restart_wanted_ = true;
+  check_negotiation_needed();
+}
+
+void connection::implementation::check_negotiation_needed() {
+  const bool data_missing = wants_data() && !remote_data_;
+  const bool needed = signaling_ == signaling_state::stable && (data_missing || restart_wanted_);
+  if (needed && !negotiation_needed_) events_.push_back(negotiation_needed{});
+  negotiation_needed_ = needed;
+}
+
+std::optional<session_description> connection::implementation::local_description() const {
+  const auto* const d = local();
+  if (d == nullptr) return std::nullopt;
+  if (!data_mid_) return session_description{d->type, d->sdp.to_string()};
+  const bool complete = gathering_ == ice_gathering_state::complete;
+  return session_description{
+      d->type, negotiation::with_candidates(d->sdp, *data_mid_, candidates_, complete).to_string()};
+}
+
+std::optional<session_description> connection::implementation::remote_description() const {
+  const auto* const d = remote();
+  if (d == nullptr) return std::nullopt;
+  return session_description{d->type, d->sdp.to_string()};
+}
+
+}  // namespace weft::peer
