@@ -95,8 +95,8 @@ class engine {
   mutable_bytes record_to_;  // Where it writes an application record.
   std::size_t record_size_ = 0;
   std::uint64_t plaintext_records_ = 0;  // That were read.
-  unsigned repeats_ = 0;        // Of the flight that is waiting for an answer.
-  unsigned final_repeats_ = 0;  // Of the one that needed none.
+  unsigned repeats_ = 0;                 // Of the flight that is waiting for an answer.
+  unsigned final_repeats_ = 0;           // Of the one that needed none.
   bool wrote_ = false;
   std::optional<time_point> deadline_;
   status status_ = status::handshaking;
