@@ -22,11 +22,8 @@ inline void append_u16(raw_bytes& out, std::size_t value) {
 
 /// A well-formed message with these attributes, whatever they are and however they stand.
 inline raw_bytes raw_message(stun::message_class c, const std::vector<raw_attribute>& attributes) {
-  raw_bytes out;
-  append_u16(out, stun::encode_type(c, stun::method::binding));
-  append_u16(out, 0);
-  out.insert(out.end(), {0x21, 0x12, 0xa4, 0x42});
-  out.insert(out.end(), raw_id.begin(), raw_id.end());
+  raw_bytes out(stun::header_size);
+  stun::message_builder{out, c, stun::method::binding, raw_id}.finish();
   for (const auto& [type, value] : attributes) {
     append_u16(out, static_cast<std::size_t>(type));
     append_u16(out, value.size());
