@@ -27,10 +27,10 @@ enum class delivery_order : std::uint8_t { ordered, unordered };
 struct send_options {
   delivery_order order = delivery_order::ordered;
   /// The message is given up this long after `send` (RFC 3758 §4.1).
-  std::optional<duration> lifetime;
+  std::optional<duration> lifetime = std::nullopt;
   /// The message is given up when a part of it would need to be sent again more often than
   /// this; zero means every part goes out once (RFC 7496 §3.1).
-  std::optional<std::uint16_t> max_retransmissions;
+  std::optional<std::uint16_t> max_retransmissions = std::nullopt;
 };
 
 enum class send_error : std::uint8_t {
