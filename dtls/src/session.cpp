@@ -174,7 +174,7 @@ void session::impl::take(const record& r) {
   } else if (r.type == content_type::handshake) {
     take_plaintext_handshake(r);
   } else if (r.type == content_type::alert) {
-    // Anybody can write one; RFC 6347 §4.1.2.7 lets them be ignored.
+    // Anybody can write one, so it counts as an invalid record (RFC 6347 §4.1.2.7).
     ++stats.plaintext_alerts_dropped;
     if (r.fragment.size() == 2) stats.last_plaintext_alert = r.fragment[1];
   } else {
@@ -290,7 +290,6 @@ void session::impl::deliver(const record& r) {
   const engine::status status = established->current_status();
   if (status == engine::status::established) return;
 
-  if (status == engine::status::closed) established->shut_down();
   if (!verified) {
     // Whoever it was, it has not shown to be the peer.
     established.reset();
@@ -298,6 +297,7 @@ void session::impl::deliver(const record& r) {
     ++stats.handshakes_discarded;
     if (opts.role == role::client) begin_again_later();
   } else if (status == engine::status::closed) {
+    established->shut_down();  // RFC 5246 §7.2.1 has it answered.
     events.emplace_back(closed{});
     end(state::closed);
   } else {
@@ -312,6 +312,9 @@ void session::impl::verify() {
   const fingerprint shown = fingerprint_of(strongest, remote_certificate);
   if (std::ranges::find(fingerprints, shown) == fingerprints.end()) {
     established->received().clear();
+    // Deviation from RFC 8122 §6.2, which asks for a bad_certificate alert: libssl sends none
+    // after a handshake, and before its end nobody knows whose certificate it is. close_notify
+    // tells the peer as well.
     established->shut_down();
     return fail(error::fingerprint_mismatch);
   }

@@ -12,15 +12,20 @@ constexpr std::string_view digits = "4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:4
 }  // namespace
 
 TEST_SUITE("dtls/fingerprint") {
-  TEST_CASE("RFC 8122 §5: the example is read and written back") {
-    // The attribute of RFC 8122 Figure 3, which carries SHA-1.
-    const std::string text = "sha-1 " + std::string{digits};
-    const auto f = fingerprint::parse(text);
+  TEST_CASE("RFC 8122 §3.4: the example is read, and written back in the RFC's spelling") {
+    const auto f = fingerprint::parse("SHA-1 " + std::string{digits});
     REQUIRE(f);
     CHECK(f->algorithm() == hash::sha_1);
     CHECK(f->digest().size() == 20);
     CHECK(f->digest()[1] == 0xad);
-    CHECK(to_string(*f) == text);
+    CHECK(to_string(*f) == "sha-1 " + std::string{digits});
+
+    const auto longer = fingerprint::parse(
+        "SHA-256 12:DF:3E:5D:49:6B:19:E5:7C:AB:4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:"
+        "3E:5D:49:6B:19:E5:7C:AB:4A:AD");
+    REQUIRE(longer);
+    CHECK(longer->algorithm() == hash::sha_256);
+    CHECK(longer->digest().back() == 0xad);
   }
 
   TEST_CASE("either case of name and digits means the same") {

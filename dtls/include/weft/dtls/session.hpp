@@ -64,8 +64,9 @@ class session {
     /// where that is longer.
     duration initial_retransmission = std::chrono::milliseconds{50};
 
-    /// Each wait doubles up to this. A flight is one or two datagrams, which every path that
-    /// carries a call can bear once a second.
+    /// Each wait doubles up to this. Deviation from RFC 6347 §4.2.4.1, which goes to 60 s: a
+    /// flight is one or two datagrams, which every path that carries a call can bear once a
+    /// second, and nobody waits a minute for one.
     duration max_retransmission = std::chrono::seconds{1};
 
     /// A handshake whose flight stays unanswered this often is thrown away and begun again:
@@ -81,7 +82,7 @@ class session {
     std::size_t max_handshakes = 4;
 
     /// A ClientHello may be this long, all fragments together. Browsers of 2026 send 1461
-    /// bytes; a post-quantum key of the largest size (ML-KEM-1024) adds 400.
+    /// bytes; a post-quantum key of the largest size (ML-KEM-1024) adds 400. At most 16,000.
     std::size_t max_client_hello_size = 4096;
 
     /// Encrypted records that overtake the handshake wait for it, up to this many bytes: ten
