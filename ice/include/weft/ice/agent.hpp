@@ -1,7 +1,6 @@
 #ifndef WEFT_ICE_AGENT_HPP
 #define WEFT_ICE_AGENT_HPP
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -13,7 +12,6 @@
 #include <vector>
 
 #include <weft/core/machine.hpp>
-#include <weft/core/net.hpp>
 #include <weft/core/random.hpp>
 #include <weft/core/result.hpp>
 #include <weft/core/time.hpp>
@@ -21,136 +19,132 @@
 
 namespace weft::ice {
 
-/// Who nominates (RFC 8445 §6.1.1): the side that made the first offer, or the full agent
-/// that faces a lite one.
-enum class role : std::uint8_t { controlling, controlled };
-
-/// The short-term credential of one side and one ICE generation (RFC 8445 §5.3).
-struct credentials {
-  std::string ufrag;
-  std::string password;
-
-  friend bool operator==(const credentials&, const credentials&) = default;
-};
-
-/// The W3C's RTCIceTransportState.
-enum class state : std::uint8_t {
-  new_,
-  checking,
-  connected,
-  completed,
-  disconnected,
-  failed,
-  closed
-};
-std::string_view to_string(state s) noexcept;
-
+/// Why a command was not carried out.
 enum class error : std::uint8_t {
-  /// The agent is closed, or gathering has begun already. Make a new agent.
-  closed,
-  /// Not 4 to 256, or 22 to 256, of the ice-chars of RFC 8839 §5.4. Refuse the description.
-  bad_credentials,
-  /// No address and port, or a family that cannot be. Nothing was added.
-  bad_address,
-  /// A bound of `options` is reached. Nothing was added; the agent goes on with what it has.
-  too_many,
-  /// TCP, another component, or a name outside `.local`. Nothing was added, nothing is wrong.
-  not_supported,
+  invalid_credentials,  ///< Not of the form of RFC 8839 §5.4: refuse the description they stand in.
+  invalid_candidate,    ///< No datagram can go there. Skip it; the others may do.
+  invalid_address,      ///< No socket has this address: it lacks an IP address or a port.
+  too_many,             ///< A bound of `options` is reached. Skip it; the others may do.
+  restart_needed,       ///< Other credentials than before need `restart` first (RFC 8445 §9).
+  closed,               ///< The agent is closed. Nothing will happen any more.
 };
 std::string_view to_string(error e) noexcept;
 
-/// Two addresses between which datagrams pass: ours, as of a socket, and the other side's.
-struct endpoint_pair {
-  endpoint local;
-  endpoint remote;
-
-  friend bool operator==(const endpoint_pair&, const endpoint_pair&) = default;
+/// W3C WebRTC §5.6.4, RTCIceTransportState.
+enum class state : std::uint8_t {
+  new_,          ///< Nothing to check yet.
+  checking,      ///< No pair is selected yet.
+  connected,     ///< A pair is selected; better ones may still be found.
+  completed,     ///< A pair is selected, and nothing is left to gather, to come or to check.
+  disconnected,  ///< The selected pair no longer answers. It may recover by itself.
+  failed,        ///< No pair works, or consent has expired. `restart` may help.
+  closed,
 };
+std::string_view to_string(state s) noexcept;
 
-/// An ICE agent for one component over UDP (RFC 8445, trickle RFC 8838, consent RFC 7675).
+/// A full ICE agent for one component (RFC 8445, RFC 8838, RFC 7675).
 ///
-/// A `weft::machine` with sockets as data: it is given the addresses of sockets, says from
-/// which of them to which address a datagram goes, and is told from where to where each came.
+/// Give it the addresses of open sockets and call `gather`, signal its credentials and
+/// candidates to the other side and hand it what comes from there, and move datagrams and
+/// time as `weft::machine` describes. When it says so, `selected_pair` is the path on
+/// which application data may go. It sends nothing but STUN, and after its checks nothing
+/// to an address that has not answered one with the right password.
 ///
-/// Nobody gets a byte from it but STUN servers, the addresses of remote candidates, and those
-/// who have shown the password. What is not authenticated costs a counter.
+/// Candidates may come in any order, before, between and after the checks (trickle ICE).
+/// Checks of the other side that come before its credentials do are answered, and
+/// followed up when these are known.
 class agent {
  public:
-  struct stun_server {
+  /// A STUN server and what people call it.
+  struct server {
     endpoint address;
-    std::string url;  ///< For `gathering_error` only.
+    std::string url;  ///< For messages, such as "stun:stun.example.org:3478".
+
+    friend bool operator==(const server&, const server&) = default;
   };
 
   struct options {
-    std::vector<stun_server> stun_servers;
+    std::vector<server> stun_servers{};
+    ice::role role = ice::role::controlling;
 
-    /// RFC 8445 §14.2: no two new checks or gathering requests closer than this. 50 ms is the
-    /// RFC's default for unknown networks and 5 ms its floor; a check has about 120 bytes, so
-    /// 20 ms make 50 kbit/s, less than the call that follows.
-    duration pacing = std::chrono::milliseconds{20};
+    // Pace
 
-    /// The first wait for a check's response, which doubles with each request. Deviation from
-    /// RFC 8445 §14.3, which has 500 ms at least: people wait for calls, and a lost check costs
-    /// half a second there. It grows with the number of checks under way as the RFC has it.
-    duration check_rto = std::chrono::milliseconds{100};
-    int check_requests = 7;  ///< Rc (RFC 8489 §6.2.1).
+    /// Between two new transactions (RFC 8445 §14.2; 5 ms at least). Deviation from RFC 8445
+    /// §14.2: 20 ms, not 50; checks of 150 bytes stay under 65 kbit/s.
+    duration ta = std::chrono::milliseconds{20};
+    /// The same for the first `initial_checks`: a common set of candidates is through in
+    /// 50 ms, and 10 checks are too few to congest anything.
+    duration initial_ta = std::chrono::milliseconds{5};
+    std::size_t initial_checks = 10;
+    /// The least RTO of a check (RFC 8445 §14.3: no less than 500 ms).
+    duration rto = std::chrono::milliseconds{500};
+    /// Requests in one check (RFC 8489 §6.2.1, Rc): 39.5 s with an RTO of 500 ms.
+    int max_requests = 7;
+    /// The same for a STUN server: 9.5 s, like browsers. A server that takes longer would
+    /// be of no use, and nothing but the last event of gathering waits for it.
+    int max_server_requests = 5;
+    int last_server_wait = 4;
+    /// How long a controlling agent, holding a valid pair, waits at most for a better one.
+    /// It waits twice the round trip of the pair it has, or less.
+    duration max_nomination_wait = std::chrono::milliseconds{200};
 
-    /// A STUN server is given up after 9.5 s: 0.5 + 1 + 2 + 4 and 4 x 0.5.
-    duration gathering_rto = std::chrono::milliseconds{500};
-    int gathering_requests = 5;
-    int gathering_last_wait = 4;
+    // Patience
 
-    /// The controlling side takes the first pair that works if nothing better can come of the
-    /// others, and else waits this long for a better one.
-    duration nomination_patience = std::chrono::milliseconds{100};
-
-    /// RFC 7675 §5.1: consent is asked for this often, times 0.8 to 1.2.
-    duration consent_interval = std::chrono::seconds{5};
-    /// A request for consent that is not answered is followed by others this often. Deviation
-    /// from RFC 7675 §5.1, so that one lost datagram does not look like a lost path.
-    duration consent_retry = std::chrono::seconds{1};
-    /// Without an answer for so long the state is `disconnected`: the interval, and three retries.
-    duration disconnected_after = std::chrono::seconds{9};
-    duration consent_timeout = std::chrono::seconds{30};  ///< RFC 7675 §5.1.
-
-    /// RFC 8863 §4: the checks have not failed before this, even if all have: the other side
-    /// may be behind a name or a NAT that lets us in only once it has sent something itself.
+    /// Failure is not concluded before (RFC 8863 §4): a check takes 39.5 s, and the other side may
+    /// yet send one from an address that nobody knew.
     duration patience = std::chrono::milliseconds{39500};
-    /// A name is given up after this: multicast DNS does not tell that nobody has it.
-    duration name_timeout = std::chrono::seconds{10};
+    /// How long a name may take to resolve. mDNS answers in 1 s or never.
+    duration name_timeout = std::chrono::seconds{5};
 
-    // What a peer can fill.
-    std::size_t max_local_addresses = 64;
-    std::size_t max_remote_candidates = 100;  ///< RFC 8445 §19.5.1: bounds the hammer.
-    std::size_t max_pairs = 100;              ///< RFC 8445 §6.1.2.5
-    std::size_t max_pending_names = 16;
-    std::size_t max_pending_responses = 32;
-    std::size_t max_early_checks = 16;
+    // Consent (RFC 7675 §5.1)
+
+    /// Between consent checks, each time multiplied by 0.8 to 1.2. Not under 5 s.
+    duration consent_interval = std::chrono::seconds{5};
+    /// After so long without an answer, nothing more is sent.
+    duration consent_timeout = std::chrono::seconds{30};
+    /// An unanswered consent check of that age makes `disconnected`, as in browsers,
+    /// unless the other side's own checks still come in.
+    duration disconnected_after = std::chrono::seconds{5};
+
+    // Bounds on what signalling and the other side can make it do
+
+    std::size_t max_local_addresses = 16;  ///< Sockets: addresses of a multi-homed host.
+    std::size_t max_remote_candidates =
+        100;                      ///< Of one session, those learned from checks included.
+    std::size_t max_pairs = 100;  ///< RFC 8445 §6.1.2.5.
+    /// Ordinary checks begun in one session, so that pairs which replace failed ones
+    /// cannot go on for ever: a bound on the voice hammer (RFC 8445 §19.5.1).
+    std::size_t max_checks = 256;
+    std::size_t max_names = 16;         ///< Names that wait to be resolved.
+    std::size_t max_early_checks = 16;  ///< Checks remembered from before the credentials.
+    std::size_t max_responses = 64;     ///< Answers that wait for `poll_transmit`.
+    std::size_t max_events = 256;       ///< Beyond, the last event of a kind stands for several.
   };
 
-  /// A local candidate to signal.
+  /// A local candidate to signal to the other side, host or server-reflexive.
   struct candidate_gathered {
     ice::candidate candidate;
   };
-  /// All that can be gathered is there.
+  /// No more candidates come: signal the end of candidates (RFC 8838 §13).
   struct gathering_complete {};
-  /// This server gave no address; the others are not concerned.
+  /// A server gave no candidate for any address. Gathering goes on with the others.
   struct gathering_error {
-    stun_server server;
-    endpoint local;
-    std::uint16_t code;  ///< The server's (RFC 8489 §14.8), or 701 when it did not answer.
-    std::string text;
+    agent::server server;
+    std::uint16_t code;  ///< The server's STUN error code, or 701 if it did not answer usefully.
+    std::string text;    ///< The server's words, or ours.
   };
   struct state_changed {
     ice::state state;
   };
+  /// Application data goes on this path from now on.
   struct selected_pair_changed {
     endpoint_pair pair;
   };
+  /// A role conflict was repaired (RFC 8445 §7.3.1.1).
   struct role_changed {
     ice::role role;
   };
-  /// Look up this `.local` name and call `resolve`.
+  /// Look this name up by multicast DNS, never by unicast, and call `resolve`.
   struct resolve_name {
     std::string name;
   };
@@ -158,74 +152,114 @@ class agent {
                              selected_pair_changed, role_changed, resolve_name>;
 
   struct counters {
-    std::uint64_t checks_sent = 0;      ///< Retransmissions included.
-    std::uint64_t checks_received = 0;  ///< Authentic ones.
-    std::uint64_t responses_sent = 0;
-    std::uint64_t responses_received = 0;  ///< Authentic ones that were awaited.
-    std::uint64_t consent_requests_sent = 0;
-    std::uint64_t malformed = 0;        ///< STUN that does not parse, or has a wrong FINGERPRINT.
-    std::uint64_t unauthenticated = 0;  ///< Wrong or no username or integrity.
-    std::uint64_t unexpected = 0;       ///< Responses nobody awaits, indications, other methods.
-    std::uint64_t asymmetric = 0;  ///< Responses from or to another address (RFC 8445 §7.2.5.2.1).
-    std::uint64_t role_conflicts = 0;
-    std::uint64_t over_limit = 0;  ///< What a bound of `options` has refused to a peer.
+    std::uint64_t checks_sent = 0;         ///< Requests, without retransmissions and consent.
+    std::uint64_t retransmissions = 0;     ///< Of checks.
+    std::uint64_t consent_sent = 0;        ///< Consent checks.
+    std::uint64_t requests_received = 0;   ///< Authentic ones.
+    std::uint64_t responses_sent = 0;      ///< Errors included.
+    std::uint64_t responses_received = 0;  ///< Authentic ones, to requests of ours.
+    std::uint64_t role_conflicts = 0;      ///< Found here or reported by the other side.
+    std::uint64_t not_symmetric = 0;       ///< Authentic responses on other addresses.
+    std::uint64_t malformed = 0;           ///< Looked like STUN and was none, or FINGERPRINT wrong.
+    std::uint64_t unauthenticated = 0;     ///< Wrong or no USERNAME or MESSAGE-INTEGRITY.
+    std::uint64_t unexpected = 0;          ///< Responses to nothing we asked; unknown methods.
+    std::uint64_t refused = 0;             ///< Authentic requests that got an error response.
+    std::uint64_t overflowed = 0;          ///< Authentic requests beyond a bound.
+    std::uint64_t ignored_candidates = 0;  ///< TCP, other components, after their end, doubles.
+    std::uint64_t ignored_names = 0;       ///< Not in `.local`, or answered for nobody.
+    std::uint64_t names_failed = 0;        ///< Not resolved, or not in time.
+    std::uint64_t pairs_failed = 0;
   };
 
-  agent(random_source& random, const options& opts);
   explicit agent(random_source& random);
+  agent(random_source& random, const options& opts);
   agent(agent&&) noexcept;
   agent& operator=(agent&&) noexcept;
   ~agent();
 
   // Commands
 
-  /// Before the first check, or at any time: priorities follow.
-  void set_role(time_point now, role r);
-  /// A socket's address: a host candidate (RFC 8445 §5.1.1.1). Those given first are preferred.
+  /// An open UDP socket: makes a host candidate. An earlier address is preferred to later
+  /// ones (RFC 8445 §5.1.2.2). Loopback addresses talk only to loopback addresses,
+  /// link-local ones only to link-local ones. Fails with `invalid_address`, `too_many`, `closed`;
+  /// a known address changes nothing.
   result<void, error> add_local_address(time_point now, const endpoint& base);
-  /// All addresses are given: STUN servers are asked. `gathering_complete` follows.
+  /// The addresses are all there: asks the servers for server-reflexive candidates and, when
+  /// each has answered or timed out, says `gathering_complete`. May be called again after
+  /// `restart`, or with new addresses.
   void gather(time_point now);
-  /// RFC 8445 §2.5: the other side answers checks and makes none.
-  void set_remote_lite(time_point now);
-  result<void, error> set_remote_credentials(time_point now, const credentials& c);
-  result<void, error> add_remote_candidate(time_point now, const candidate& c);
+
+  /// Of the current session: 8 and 24 characters, 48 and 144 bits of randomness.
+  const credentials& local_credentials() const noexcept;
+
+  /// Before the checks begin: the offerer controls (RFC 8445 §6.1.1). Later, conflicts
+  /// are repaired by the agents themselves.
+  void set_role(ice::role r);
+  ice::role current_role() const noexcept;
+  /// The other side is a lite agent: this one controls (RFC 8445 §6.1.1).
+  void set_remote_lite();
+
+  /// Starts the checks. The same credentials again change nothing. Fails with
+  /// `invalid_credentials`, `restart_needed`, `closed`.
+  result<void, error> set_remote_credentials(time_point now, const credentials& remote);
+  /// One over TCP or of another component than 1 is accepted and ignored, as is a second one
+  /// for one address or one after the end; a name makes `resolve_name`. Fails with
+  /// `invalid_candidate` (no, multicast or unspecified address, port 0, priority 0, a name not in
+  /// `.local`), `too_many`, `closed`.
+  result<void, error> add_remote_candidate(time_point now, const candidate& remote);
+  /// No more of them come: a session without working pairs can now be said to have failed
+  /// (RFC 8838 §14).
   void end_of_remote_candidates(time_point now);
-  /// What a name stands for, or nothing. Names nobody asked for are ignored.
+
+  /// What a name of `resolve_name` stands for; nothing if it was not found. Of each address
+  /// family the first one is used.
   void resolve(time_point now, std::string_view name, std::span<const ip_address> addresses);
-  /// New local credentials (RFC 8445 §9). The old path carries data until a new one is selected.
+
+  /// Begins a new session with new credentials (RFC 8445 §9). The selected pair carries
+  /// data and the old credentials are good until a pair of the new session is selected.
+  /// Local candidates stay; the other side's credentials and candidates must come anew.
   void restart(time_point now);
+  /// Ends at once and without a word to the other side.
   void close(time_point now);
 
   // Inputs
 
-  /// True for STUN, which is ours whether good or bad.
+  /// `local` is the address of the socket, as given to `add_local_address`. Returns whether the
+  /// datagram was STUN; if not, and `is_valid_path`, it is the application's.
   bool handle_input(time_point now, const endpoint& local, const endpoint& remote,
                     const_bytes datagram);
   void handle_timeout(time_point now);
 
   // Outputs
 
+  /// Needs up to 620 bytes with the longest credentials there may be, and 160 with usual
+  /// ones. A smaller buffer yields nothing and leaves the datagram due.
   std::optional<addressed_transmit> poll_transmit(time_point now, mutable_bytes buffer);
-  std::optional<time_point> poll_timeout() const;
+  std::optional<time_point> poll_timeout() const noexcept;
   std::optional<event> poll_event();
 
-  // Questions
+  // The data path
 
-  /// Where application data goes; nothing before a pair is selected and after consent is lost.
+  /// Where application data may go now: the nominated pair, while consent lasts.
   std::optional<endpoint_pair> selected_pair() const noexcept;
-  /// Whether application data from there can be believed to be the other side's.
+  /// Whether application data from there may be believed: a pair whose other end
+  /// has answered an authenticated check.
   bool is_valid_path(const endpoint& local, const endpoint& remote) const noexcept;
-  /// The last round trip measured on the selected pair.
-  std::optional<duration> round_trip() const noexcept;
+
+  // Attributes
+
   ice::state current_state() const noexcept;
-  ice::role current_role() const noexcept;
-  const credentials& local_credentials() const noexcept;
-  std::span<const candidate> local_candidates() const noexcept;
   const counters& stats() const noexcept;
+  /// All that was gathered.
+  std::vector<candidate> local_candidates() const;
+  /// As signalled: neither addresses behind names nor those learned from checks.
+  std::vector<candidate> remote_candidates() const;
+  /// The round trip on the selected pair, where it was measured.
+  std::optional<duration> round_trip() const noexcept;
 
  private:
-  class impl;
-  std::unique_ptr<impl> impl_;
+  class implementation;
+  std::unique_ptr<implementation> self_;
 };
 
 }  // namespace weft::ice
