@@ -344,6 +344,15 @@ TEST_SUITE("stun/binding_client") {
     d.client.start(epoch);
     d.run_out(epoch);
     CHECK(d.client.poll_event() == event{binding_client::timed_out{server}});
+
+    const auto second = d.first_request();
+    const auto denied_again = d.answer(second, message_class::error, [](message_builder& b) {
+      b.add_error(error_code::unauthenticated, "");
+    });
+    CHECK(d.client.handle_input(epoch, server, denied_again));
+    CHECK(d.client.handle_input(epoch, server, d.good_answer(second)));
+    d.run_out(epoch);
+    CHECK(d.client.poll_event() == event{binding_client::integrity_violated{server, std::nullopt}});
   }
 
   TEST_CASE("RFC 8489 §6.2.2: over a stream a request is sent once") {
