@@ -5,6 +5,9 @@
 namespace weft::sdp {
 
 builder::builder(const origin& o) {
+  // A data channel's description has 20 lines and 700 bytes, one with media 200 and 6,000.
+  d_.text_.reserve(4096);
+  d_.lines_.reserve(128);
   raw('v', "0");
   begin_line('o');
   o.write(d_.text_);

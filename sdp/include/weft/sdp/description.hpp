@@ -228,8 +228,11 @@ class session_description {
   /// Reads the line of `size` bytes at `begin` of `text_`, its end not counted.
   result<void, error_code> index_line(std::size_t begin, std::size_t size,
                                       const parse_options& options);
-  result<void, error_code> index_body_line(const line_entry& entry, const parse_options& options);
-  result<void, error_code> index_media_line(const line_entry& entry, const parse_options& options);
+  /// One of the first three lines.
+  result<void, error_code> judge_head_line(char type, std::string_view value) const;
+  result<void, error_code> judge_line(char type, std::string_view value,
+                                      const parse_options& options);
+  result<void, error_code> begin_media(std::string_view value, const parse_options& options);
   /// What can be said only of the whole.
   result<void, parse_error> check_whole() const;
 
