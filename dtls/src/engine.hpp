@@ -87,6 +87,7 @@ class engine {
   session::counters& stats_;
   duration initial_wait_;
   duration longest_wait_;
+  duration wait_{};  // Of the flight that is waiting for an answer.
   std::size_t mtu_;
   unsigned max_repeats_;
   packet_queue output_;

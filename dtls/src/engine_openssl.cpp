@@ -25,8 +25,9 @@ constexpr std::size_t max_output_bytes = 65'536;
 constexpr unsigned max_final_repeats = 8;
 
 /// libssl takes a timer with less than 15 ms left for expired, and then sends its flight again
-/// at whatever datagram comes next. Its timer runs longer by what it cuts off.
-constexpr std::chrono::microseconds timer_slack{14'999};
+/// at whatever datagram comes next. Its timer runs longer by most of that; the other 5 ms are
+/// for the time between the caller's `now` and the moment when libssl reads its clock.
+constexpr std::chrono::microseconds timer_slack{10'000};
 
 struct srtp_name {
   srtp_profile profile;
@@ -144,13 +145,14 @@ struct engine::binding {
     engine& e = *static_cast<engine*>(SSL_get_app_data(ssl));
     if (last == 0) {
       e.repeats_ = 0;
-      return microseconds(e.initial_wait_ + timer_slack);
+      e.wait_ = e.initial_wait_;
+      return microseconds(e.wait_ + timer_slack);
     }
     ++e.repeats_;
     ++e.stats_.retransmissions;
     e.output_.clear();  // The whole flight follows.
-    const duration doubled = 2 * (std::chrono::microseconds{last} - timer_slack);
-    return microseconds(std::min(doubled, e.longest_wait_) + timer_slack);
+    e.wait_ = std::min(2 * e.wait_, e.longest_wait_);
+    return microseconds(e.wait_ + timer_slack);
   }
 };
 
@@ -221,7 +223,9 @@ void engine::input(time_point now, const_bytes record) {
 void engine::handle_timeout(time_point now) {
   if (!deadline_ || now < *deadline_ || status_ != status::handshaking) return;
   ERR_clear_error();
-  if (repeats_ == max_repeats_ || DTLSv1_handle_timeout(ssl_.get()) < 0) status_ = status::spoiled;
+  const long repeated = repeats_ == max_repeats_ ? -1 : DTLSv1_handle_timeout(ssl_.get());
+  if (repeated < 0) status_ = status::spoiled;
+  if (repeated == 0) ++repeats_;  // libssl's clock was set back, and its timer would take hours.
   ERR_clear_error();
   set_deadline(now);
 }
@@ -359,7 +363,7 @@ void engine::set_deadline(time_point now) {
   if (status_ != status::handshaking || DTLSv1_get_timeout(ssl_.get(), &remaining) != 1) return;
   const duration left = std::chrono::seconds{remaining.tv_sec} +
                         std::chrono::microseconds{remaining.tv_usec} - timer_slack;
-  deadline_ = now + std::max(left, duration{});
+  deadline_ = now + std::clamp(left, duration{}, wait_);
 }
 
 }  // namespace weft::dtls

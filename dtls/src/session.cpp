@@ -53,6 +53,7 @@ struct session::impl {
   void catch_up();
   bool feed(std::size_t index, const record& r);
   bool is_stale(const record& r);
+  void remember_stale(const hello_random& random);
 
   // After a handshake
   void deliver(const record& r);
@@ -151,8 +152,7 @@ void session::impl::complete(std::size_t index) {
 }
 
 void session::impl::begin_again_later() {
-  if (server_random && stale_hellos.size() < max_stale_hellos)
-    stale_hellos.push_back(*server_random);
+  if (server_random) remember_stale(*server_random);
   pause = std::clamp(pause * 2, opts.initial_retransmission,
                      std::max(opts.initial_retransmission, opts.max_retransmission));
   begin_again = last_now + pause;
@@ -278,8 +278,13 @@ bool session::impl::is_stale(const record& r) {
     server_random = *random;
     return false;
   }
-  if (stale_hellos.size() < max_stale_hellos) stale_hellos.push_back(*random);
+  remember_stale(*random);
   return true;
+}
+
+void session::impl::remember_stale(const hello_random& random) {
+  if (stale_hellos.size() == max_stale_hellos) stale_hellos.erase(stale_hellos.begin());
+  stale_hellos.push_back(random);
 }
 
 // After a handshake

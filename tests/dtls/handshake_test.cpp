@@ -163,6 +163,50 @@ TEST_SUITE("dtls/handshake") {
     }
   }
 
+  TEST_CASE("several messages in one record are taken, as BoringSSL packs them") {
+    pair p;
+    p.trust();
+    p.start();
+    const auto packed = [](const std::vector<bytes>& datagrams) {
+      bytes messages;
+      bytes rest;
+      for (const bytes& d : datagrams) {
+        for (const seen_record& r : records_in(d)) {
+          const auto first = d.begin() + static_cast<std::ptrdiff_t>(r.offset);
+          const auto last = first + static_cast<std::ptrdiff_t>(r.size);
+          const bool is_message = r.type == 22 && r.epoch == 0;
+          if (is_message) messages.insert(messages.end(), first + 13, last);
+          if (!is_message) rest.insert(rest.end(), first, last);
+        }
+      }
+      bytes datagram = record_of(22, 0, 0, messages);
+      append(datagram, rest);
+      return std::vector<bytes>{datagram};
+    };
+    give(p.server, epoch, packed(flight(p.client, epoch)));
+    give(p.client, epoch, packed(flight(p.server, epoch)));
+    give(p.server, epoch, packed(flight(p.client, epoch)));
+    p.exchange();
+    CHECK(p.connected());
+    CHECK(p.client->stats().retransmissions + p.server->stats().retransmissions == 0);
+  }
+
+  TEST_CASE("a wall clock that is set back for an hour costs seconds") {
+    pair p;
+    p.trust();
+    weft::test::set_virtual_time(epoch + 1h);
+    p.client->start(epoch);
+    flight(p.client, epoch);  // Lost; and sets libssl's clock back to `epoch`.
+    weft::time_point now = epoch;
+    while (p.client->stats().handshakes_begun < 2) {
+      REQUIRE(now < epoch + 10s);
+      now = *p.client.poll_timeout();
+      p.client->handle_timeout(now);  // Not in virtual time: libssl's stands still.
+    }
+    p.exchange(now);
+    CHECK(p.connected());
+  }
+
   TEST_CASE("a server answers a ClientHello that comes before start") {
     pair p;
     p.trust();

@@ -120,6 +120,27 @@ TEST_SUITE("dtls/verification") {
     }
   }
 
+  TEST_CASE("who comes first, without fingerprints to tell, and leaves, gives way to the peer") {
+    pair p;
+    p.server->start(epoch);
+    machine_under_test stranger{session{make_certificate(), options_for(role::client)}};
+    stranger->set_remote_fingerprints(epoch, {p.server_certificate.fingerprint()});
+    stranger->start(epoch);
+    for (int i = 0; i < 2; ++i) {
+      give(p.server, epoch, flight(stranger, epoch));
+      give(stranger, epoch, flight(p.server, epoch));
+    }
+    REQUIRE(stranger->current_state() == session::state::connected);
+    p.server.handle_input(epoch, protect(stranger, epoch, "barge in"));
+    stranger->close(epoch);
+    give(p.server, epoch, flight(stranger, epoch));
+    CHECK(p.server->current_state() == session::state::connecting);
+
+    p.connect();
+    CHECK(p.connected());
+    CHECK_FALSE(p.server->receive());
+  }
+
   TEST_CASE("any hash of RFC 8122 §5 verifies") {
     for (const role r : both) {
       for (const hash h :
