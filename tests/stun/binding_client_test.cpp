@@ -119,6 +119,8 @@ TEST_SUITE("stun/binding_client") {
     CHECK(d.client.handle_input(epoch + 21ms, server, bytes));
     CHECK_FALSE(d.client.poll_event());
     CHECK(d.client.stats().dropped == 1);
+    d.client.start(epoch + 22ms);
+    CHECK_FALSE(d.client.round_trip());
   }
 
   TEST_CASE("a server may see an IPv6 address, and be one") {

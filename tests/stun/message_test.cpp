@@ -140,6 +140,10 @@ TEST_SUITE("stun/message") {
     REQUIRE(message);
     CHECK_FALSE(message->use_candidate());
     CHECK_FALSE(has_valid_fingerprint(*message));
+    // Not even with the CRC that the longer length asks for.
+    const std::uint32_t crc = crc32(weft::const_bytes{bytes}.first(20)) ^ fingerprint_xor;
+    weft::byte_writer{weft::mutable_bytes{bytes}.subspan(24, 4)}.u32(crc);
+    CHECK_FALSE(has_valid_fingerprint(*message));
   }
 
   TEST_CASE("RFC 8489 §6.3: unknown attributes that must be understood are listed once each") {
