@@ -72,8 +72,9 @@ bytes hostile_hello(std::uint64_t seed) {
 
 /// A ClientHello that offers nothing we take, as in the races of 2023: NULL ciphers alone.
 bytes null_cipher_hello() {
-  bytes body{0xfe, 0xfd};
-  body.resize(34, 0x5a);
+  bytes body(34, 0x5a);
+  body[0] = 0xfe;
+  body[1] = 0xfd;
   append(body, {0, 0, 0, 2, 0, 1, 1, 0});
   return record_of(22, 0, 0, whole_message(1, 0, body));
 }

@@ -19,7 +19,7 @@ inline void append(bytes& out, std::uint64_t value, std::size_t width) {
   while (width-- > 0) out.push_back(static_cast<std::uint8_t>(value >> (8 * width)));
 }
 inline void append(bytes& out, const bytes& more) {
-  out.insert(out.end(), more.begin(), more.end());
+  for (const std::uint8_t byte : more) out.push_back(byte);
 }
 
 /// RFC 6347 §4.1.
@@ -41,8 +41,7 @@ inline bytes fragment_of(std::uint8_t type, std::uint16_t message_seq, const byt
   append(out, message_seq, 2);
   append(out, offset, 3);
   append(out, size, 3);
-  const auto first = body.begin() + static_cast<std::ptrdiff_t>(offset);
-  out.insert(out.end(), first, first + static_cast<std::ptrdiff_t>(size));
+  for (std::size_t i = offset; i < offset + size; ++i) out.push_back(body[i]);
   return out;
 }
 
