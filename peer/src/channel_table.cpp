@@ -115,7 +115,7 @@ result<void, error> channel_table::send(time_point now, sctp::association& sctp,
                                         channel_handle handle, message_kind kind,
                                         std::vector<std::uint8_t>&& payload,
                                         std::size_t message_limit) {
-  const channel* const c = find(handle);
+  channel* const c = find(handle);
   if (c == nullptr) return refuse(error_code::not_found, "no such channel");
   if (c->state != data_channel_state::open)
     return refuse(error_code::invalid_state, "the channel is " + std::string{to_string(c->state)});
@@ -136,6 +136,7 @@ result<void, error> channel_table::send(time_point now, sctp::association& sctp,
     how.lifetime = std::chrono::milliseconds{*c->options.max_packet_life_time};
   if (auto sent = sctp.send(now, *c->options.id, ppid, std::move(payload), how); !sent)
     return refuse(sent.error());
+  c->used = true;
   return {};
 }
 
@@ -328,7 +329,7 @@ void channel_table::handle_outgoing_reset(std::span<const std::uint16_t> streams
 
 void channel_table::handle_buffered_amount_low(std::uint16_t stream) {
   if (const auto at = find_by_stream(stream);
-      at != channels_.end() && at->second.state == data_channel_state::open)
+      at != channels_.end() && at->second.used && at->second.state == data_channel_state::open)
     events_.push_back(connection::buffered_amount_low{at->first});
 }
 

@@ -69,6 +69,7 @@ class channel_table {
     data_channel_options options;
     data_channel_state state = data_channel_state::connecting;
     bool acknowledged = false;  ///< By DCEP's ACK or any message, or there is no DCEP.
+    bool used = false;          ///< The application has sent something.
     bool outgoing_ended = false;
     bool incoming_ended = false;
     std::size_t low_threshold = 0;

@@ -77,6 +77,8 @@ class connection::implementation {
   bool wants_data() const;
   negotiation::local_data local_data(std::string mid, sdp::setup_role setup) const;
   session_description remember(description d);
+  void apply_local_offer(time_point now);
+  void apply_local_answer(time_point now);
   result<void, error> set_remote_offer(time_point now, sdp::session_description offer);
   result<void, error> set_remote_answer(time_point now, sdp::session_description answer);
   result<void, error> check_association(const negotiation::remote_data& remote) const;

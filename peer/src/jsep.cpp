@@ -127,13 +127,22 @@ result<void, error> connection::implementation::set_local_description(
   if (!created_ || created_->description.type != d.type || created_->text != d.sdp)
     return refuse(error_code::invalid_modification, "not what was created last");
 
-  if (d.type == sdp_type::offer) {
-    pending_local_ = std::exchange(created_, std::nullopt)->description;
-    set_signaling(signaling_state::have_local_offer);
-    if (!remote_data_) ice_.set_role(now, ice::role::controlling);  // RFC 8445 §6.1.1
-    if (data_mid_) gather(now);
-    return {};
-  }
+  if (d.type == sdp_type::offer)
+    apply_local_offer(now);
+  else
+    apply_local_answer(now);
+  advance(now);
+  return {};
+}
+
+void connection::implementation::apply_local_offer(time_point now) {
+  pending_local_ = std::exchange(created_, std::nullopt)->description;
+  set_signaling(signaling_state::have_local_offer);
+  if (!remote_data_) ice_.set_role(now, ice::role::controlling);  // RFC 8445 §6.1.1
+  if (data_mid_) gather(now);
+}
+
+void connection::implementation::apply_local_answer(time_point now) {
   current_local_ = std::exchange(created_, std::nullopt)->description;
   current_remote_ = std::exchange(pending_remote_, std::nullopt);
   set_signaling(signaling_state::stable);
@@ -145,7 +154,6 @@ result<void, error> connection::implementation::set_local_description(
     channels_.close_all("the other side gave up data channels");
   }
   check_negotiation_needed();
-  return {};
 }
 
 result<void, error> connection::implementation::set_remote_description(
@@ -161,8 +169,10 @@ result<void, error> connection::implementation::set_remote_description(
                                                  std::string{to_string(signaling_)});
   auto parsed = negotiation::parse(d.sdp);
   if (!parsed) return fail(parsed.error());
-  return d.type == sdp_type::offer ? set_remote_offer(now, *std::move(parsed))
-                                   : set_remote_answer(now, *std::move(parsed));
+  auto set = d.type == sdp_type::offer ? set_remote_offer(now, *std::move(parsed))
+                                       : set_remote_answer(now, *std::move(parsed));
+  advance(now);
+  return set;
 }
 
 result<void, error> connection::implementation::set_remote_offer(time_point now,
@@ -300,11 +310,13 @@ result<void, error> connection::implementation::add_ice_candidate(time_point now
   }
   if (end) {
     ice_.end_of_remote_candidates(now);
+    advance(now);
     return {};
   }
   const auto parsed = sdp::parse_candidate_line(candidate.candidate);
   if (parsed) {
     add_remote_candidate(now, *parsed);
+    advance(now);
   } else if (parsed.error() == sdp::error_code::unknown_transport ||
              parsed.error() == sdp::error_code::unknown_type) {
     ++stats_.ignored_candidates;  // RFC 8839 §5.1

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <string>
 
+#include <weft/sdp/candidate.hpp>
 #include <weft/sdp/description.hpp>
 #include <weft/sdp/offer_answer.hpp>
 

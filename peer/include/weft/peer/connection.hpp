@@ -39,7 +39,7 @@ class connection {
   };
 
   struct options {
-    std::vector<stun_server> stun_servers;
+    std::vector<stun_server> stun_servers{};
 
     /// Offer a data section even when no channel was created (RTCConfiguration's
     /// `alwaysNegotiateDataChannels`).

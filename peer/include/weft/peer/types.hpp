@@ -18,17 +18,17 @@ enum class sdp_type : std::uint8_t { offer, answer };
 /// RTCSessionDescription.
 struct session_description {
   sdp_type type = sdp_type::offer;
-  std::string sdp;
+  std::string sdp{};
 
   bool operator==(const session_description&) const = default;
 };
 
 /// RTCIceCandidate, as it travels through signalling.
 struct ice_candidate {
-  std::string candidate;  ///< "candidate:..."; empty for the end of candidates.
-  std::string sdp_mid;
-  std::optional<std::uint16_t> sdp_mline_index;
-  std::string username_fragment;
+  std::string candidate{};  ///< "candidate:..."; empty for the end of candidates.
+  std::string sdp_mid{};
+  std::optional<std::uint16_t> sdp_mline_index{};
+  std::string username_fragment{};
 
   bool operator==(const ice_candidate&) const = default;
 };
@@ -86,14 +86,14 @@ struct error {
 struct data_channel_options {
   bool ordered = true;
   /// Milliseconds after which a message is given up. Excludes `max_retransmits`.
-  std::optional<std::uint16_t> max_packet_life_time;
+  std::optional<std::uint16_t> max_packet_life_time{};
   /// Retransmissions after which a message is given up. Excludes `max_packet_life_time`.
-  std::optional<std::uint16_t> max_retransmits;
-  std::string protocol;
+  std::optional<std::uint16_t> max_retransmits{};
+  std::string protocol{};
   /// Both sides create the channel with one and the same `id`, and nothing is announced in band.
   bool negotiated = false;
   /// The SCTP stream, 0 to 65534: needed with `negotiated`, not allowed without.
-  std::optional<std::uint16_t> id;
+  std::optional<std::uint16_t> id{};
 };
 
 /// Names a channel of one connection, from creation on, before its stream is known.
