@@ -146,6 +146,27 @@ TEST_SUITE("stun/message") {
     CHECK_FALSE(has_valid_fingerprint(*message));
   }
 
+  TEST_CASE(
+      "RFC 8489 §14.7: integrity attributes behind FINGERPRINT do not count, nor do second ones") {
+    const auto behind = raw_message(message_class::request,
+                                    {{attribute_type::fingerprint, raw_bytes(4)},
+                                     {attribute_type::message_integrity_sha256, raw_bytes(32)},
+                                     {attribute_type::message_integrity, raw_bytes(20)}});
+    CHECK_FALSE(has_integrity(*message_view::parse(behind)));
+    const auto twice = raw_message(message_class::request,
+                                   {{attribute_type::message_integrity, raw_bytes(20)},
+                                    {attribute_type::message_integrity, raw_bytes(16)},
+                                    {attribute_type::message_integrity_sha256, raw_bytes(32)},
+                                    {attribute_type::message_integrity_sha256, raw_bytes(16)},
+                                    {attribute_type::fingerprint, raw_bytes(4)},
+                                    {attribute_type::fingerprint, raw_bytes(3)}});
+    const auto message = message_view::parse(twice);
+    REQUIRE(message);
+    CHECK(message->message_integrity()->value.size() == 20);
+    CHECK(message->message_integrity_sha256()->value.size() == 32);
+    CHECK(message->fingerprint()->value.size() == 4);
+  }
+
   TEST_CASE("RFC 8489 §6.3: unknown attributes that must be understood are listed once each") {
     const auto a = static_cast<attribute_type>(0x0003);
     const auto bytes =
