@@ -257,6 +257,7 @@ bool association::impl::acknowledge(std::uint32_t cumulative_tsn_ack, const_byte
   }
   if (outcome.cumulative_advanced) {
     errors_ = 0;
+    rto_.recover();
     stop_timer(timer::rtx);  // RFC 9260 §6.3.2 R3: from now, if something is left.
   }
   collect_released();

@@ -25,7 +25,18 @@ void rto_estimator::add_round_trip(duration rtt) {
     estimate_->srtt += (rtt - estimate_->srtt) / 8;
   }
   estimate_->variance = std::max(estimate_->variance, clock_granularity);
-  rto_ = std::clamp(estimate_->srtt + 4 * estimate_->variance, limits_.min, limits_.max);  // C6, C7
+  rto_ = estimated();
+}
+
+duration rto_estimator::estimated() const {
+  return std::clamp(estimate_->srtt + 4 * estimate_->variance, limits_.min, limits_.max);  // C6, C7
+}
+
+// Deviation from RFC 9260 §6.3.3, E2, where the doubled RTO stays until a round trip is measured:
+// with heavy loss nearly everything is a retransmission, which measures nothing (C5), and each
+// further loss would cost RTO.Max. TCPs undo it likewise when an ACK advances.
+void rto_estimator::recover() {
+  if (estimate_) rto_ = estimated();
 }
 
 void rto_estimator::back_off() {

@@ -23,6 +23,8 @@ class rto_estimator {
 
   void add_round_trip(duration rtt);
   void back_off();
+  /// The peer has got something new: takes the doublings back.
+  void recover();
 
   duration rto() const noexcept { return rto_; }
   std::optional<duration> smoothed_round_trip() const noexcept {
@@ -35,6 +37,8 @@ class rto_estimator {
     duration srtt;
     duration variance;
   };
+
+  duration estimated() const;
 
   limits limits_;
   std::optional<estimate> estimate_;

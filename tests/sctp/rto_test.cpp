@@ -43,4 +43,18 @@ TEST_SUITE("sctp/rto") {
     rto.add_round_trip(weft::duration::min());
     CHECK(rto.rto() == 60s);
   }
+
+  TEST_CASE("news from the peer take the doublings back, to what was measured") {
+    rto_estimator rto{limits};
+    rto.back_off();
+    rto.recover();
+    CHECK(rto.rto() == 2 * limits.initial);  // Nothing was measured yet.
+    rto.add_round_trip(200ms);
+    const auto measured = rto.rto();
+    rto.back_off();
+    rto.back_off();
+    CHECK(rto.rto() > measured);
+    rto.recover();
+    CHECK(rto.rto() == measured);
+  }
 }
