@@ -33,7 +33,7 @@ struct weft_pair {
     server.set_remote_fingerprints(now, {a.fingerprint()});
     client.start(now);
     server.start(now);
-    while (move(client, server) | move(server, client)) continue;
+    while (move(client, server) || move(server, client)) continue;
   }
 
   static session::options options_for(role r) {
