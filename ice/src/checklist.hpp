@@ -1,0 +1,132 @@
+#ifndef WEFT_ICE_SRC_CHECKLIST_HPP
+#define WEFT_ICE_SRC_CHECKLIST_HPP
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <weft/core/time.hpp>
+#include <weft/ice/candidate.hpp>
+#include <weft/stun/message.hpp>
+#include <weft/stun/transaction.hpp>
+
+namespace weft::ice {
+
+/// RFC 8445 §6.1.2.6.
+enum class pair_state : std::uint8_t { frozen, waiting, in_progress, succeeded, failed };
+
+/// A request of ours whose answer is still of interest.
+struct transaction {
+  stun::transaction_id id{};
+  time_point first_sent{};
+  time_point expires{};
+  int sendings = 0;
+  role as = role::controlling;  ///< What the request said of us.
+  bool use_candidate = false;
+  bool consent = false;
+  bool is_open = false;
+};
+
+/// What a pair is formed of. The local candidate is always a base: reflexive ones would
+/// be replaced by theirs and pruned (RFC 8445 §6.1.2.4).
+struct pair_key {
+  endpoint_pair path;
+  std::uint32_t local_priority = 0;
+  std::uint32_t remote_priority = 0;
+  std::uint64_t foundation = 0;  ///< Of both candidates together.
+};
+
+struct pair : pair_key {
+  explicit pair(const pair_key& key) : pair_key{key} {}
+
+  std::uint64_t priority = 0;
+  pair_state state = pair_state::frozen;
+  /// Of the session before the restart.
+  bool old = false;
+  /// The other end has answered an authenticated check: RFC 8445's valid list.
+  bool valid = false;
+  /// Consent was lost or revoked: never to be used again in this session (RFC 7675 §5.1).
+  bool revoked = false;
+  /// This side nominates it: its next check has USE-CANDIDATE.
+  bool nominating = false;
+  /// The other side has nominated it; counts once its check succeeds (RFC 8445 §7.3.1.5).
+  bool nominated = false;
+  /// Whether the other side's latest check here had USE-CANDIDATE.
+  bool last_request_nominated = false;
+  /// The place among the other side's nominations; a later one has a higher number.
+  std::uint64_t nomination_order = 0;
+  stun::transaction_id nomination_id{};
+  /// The place in the triggered-check queue; 0 if it is not in there.
+  std::uint64_t triggered = 0;
+  int role_conflicts = 0;
+
+  stun::retransmission_timer timer;
+  std::optional<duration> round_trip;
+  time_point last_answer = time_point::min();
+  time_point last_request = time_point::min();
+  /// The first of the consent checks that wait for an answer.
+  std::optional<time_point> unanswered_since;
+  time_point next_consent{};
+
+  /// Eight: the consent checks of 30 s, or a check and those cancelled for triggered ones.
+  std::array<transaction, 8> transactions{};
+  std::size_t next_transaction = 0;
+  /// Of the check in progress.
+  std::size_t current = 0;
+
+  /// Puts a transaction in the place of the oldest one; returns where.
+  std::size_t open(const transaction& t) noexcept;
+  transaction* find_transaction(const stun::transaction_id& id, time_point now) noexcept;
+  void close_transactions() noexcept;
+};
+
+/// The pairs of the one data stream and component, in the states of RFC 8445 §6.1.2.6 and
+/// §7.2.5.3.3, with the additions of RFC 8838 §10 to §12. Knows nothing of datagrams.
+class checklist {
+ public:
+  explicit checklist(std::size_t max_pairs) : max_pairs_{max_pairs} {}
+
+  /// Adds a pair unless there is one with that path. Null if the list is full of better ones.
+  pair* add(const pair_key& key, role r);
+  pair* find(const endpoint_pair& path) noexcept;
+  /// Puts a pair at the end of the triggered-check queue, Waiting.
+  void trigger(pair& p) noexcept;
+  /// Sets a pair Succeeded and valid and thaws those with its foundation (RFC 8445 §7.2.5.3.3).
+  void succeed(pair& p) noexcept;
+  void set_role(role r) noexcept;
+  /// After a new priority or foundation of a remote candidate.
+  void update_priority(pair& p, role r) noexcept;
+
+  pair* next_triggered() noexcept;
+  /// RFC 8445 §6.1.4.2, steps 2 and 3.
+  pair* next_ordinary() noexcept;
+  bool has_ordinary() const noexcept;
+  /// The best pair that may be nominated.
+  pair* best_valid() noexcept;
+  /// Whether a pair may still turn out valid that is better than `p`.
+  bool may_improve(const pair& p) const noexcept;
+
+  /// A pair is selected: drops what was not begun and stops what was (RFC 8445 §8.1.2).
+  void conclude() noexcept;
+  /// Keeps the valid pairs as those of the old session, and no others.
+  void age() noexcept;
+  void drop_old() noexcept;
+  void clear() noexcept { pairs_.clear(); }
+
+  std::vector<std::unique_ptr<pair>>& all() noexcept { return pairs_; }
+  const std::vector<std::unique_ptr<pair>>& all() const noexcept { return pairs_; }
+
+ private:
+  bool make_room(std::uint64_t priority);
+
+  std::size_t max_pairs_;
+  std::vector<std::unique_ptr<pair>> pairs_;
+  std::uint64_t triggers_ = 0;
+};
+
+}  // namespace weft::ice
+
+#endif  // WEFT_ICE_SRC_CHECKLIST_HPP
