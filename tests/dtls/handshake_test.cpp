@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "pair.hpp"
+#include "support/allocation_counter.hpp"
 #include "wire.hpp"
 
 namespace {
@@ -422,6 +423,24 @@ TEST_SUITE("dtls/protect") {
     CHECK(refused(bytes(16'385), buffer.size()));
     p.server.handle_input(epoch, *p.client->protect(epoch, bytes(16'384, 7), buffer));
     CHECK(p.server->receive()->size() == 16'384);
+  }
+
+  TEST_CASE("after the first records none allocates") {
+    pair p;
+    p.connect();
+    std::array<std::uint8_t, 1200> buffer;
+    const bytes plaintext(1150, 7);
+    const auto pass = [&] {
+      const auto record = p.client->protect(epoch, plaintext, buffer);
+      p.server.handle_input(epoch, *record);
+      return p.server->receive()->size() == plaintext.size();
+    };
+    CHECK(pass());
+    const std::uint64_t before = weft::test::allocations();
+    bool all = true;
+    for (int i = 0; i < 100; ++i) all = pass() && all;
+    CHECK(weft::test::allocations() == before);
+    CHECK(all);
   }
 
   TEST_CASE("several records in one datagram are received one by one") {
