@@ -138,7 +138,7 @@ result<void, error> connection::implementation::set_local_description(
 void connection::implementation::apply_local_offer(time_point now) {
   pending_local_ = std::exchange(created_, std::nullopt)->description;
   set_signaling(signaling_state::have_local_offer);
-  if (!remote_data_) ice_.set_role(now, ice::role::controlling);  // RFC 8445 §6.1.1
+  if (!remote_data_) ice_.set_role(ice::role::controlling);  // RFC 8445 §6.1.1
   if (data_mid_) gather(now);
 }
 
@@ -191,7 +191,7 @@ result<void, error> connection::implementation::set_remote_offer(time_point now,
     const bool first = !remote_data_;
     // A full agent controls a lite one; otherwise whoever offers (RFC 8445 §6.1.1).
     if (first)
-      ice_.set_role(now, (*data)->ice_lite ? ice::role::controlling : ice::role::controlled);
+      ice_.set_role((*data)->ice_lite ? ice::role::controlling : ice::role::controlled);
     if (!first && remote_data_->ufrag != (*data)->ufrag) ice_.restart(now);
     apply_remote_transport(now, *std::move(*data));
   }
@@ -251,7 +251,7 @@ void connection::implementation::gather(time_point now) {
 void connection::implementation::apply_remote_transport(time_point now,
                                                         negotiation::remote_data remote) {
   remote_data_ = std::move(remote);
-  if (remote_data_->ice_lite) ice_.set_remote_lite(now);
+  if (remote_data_->ice_lite) ice_.set_remote_lite();
   // `read_data` has let through only what RFC 8839 §5.4 allows.
   (void)ice_.set_remote_credentials(now, {remote_data_->ufrag, remote_data_->pwd});
   for (const auto& candidate : remote_data_->candidates) add_remote_candidate(now, candidate);
