@@ -14,7 +14,14 @@ function(weft_add_tests module)
   target_link_libraries(${program} PRIVATE ${arg_LINK} doctest::doctest)
   target_compile_definitions(${program} PRIVATE
     WEFT_TEST_DATA_DIR="${CMAKE_CURRENT_SOURCE_DIR}/data")
-  foreach(source IN LISTS arg_SOURCES)
+  # At the end of the folder, when sources that depend on what is installed have joined.
+  cmake_language(EVAL CODE "cmake_language(DEFER CALL weft_register_tests ${module})")
+endfunction()
+
+function(weft_register_tests module)
+  set(program weft-${module}-tests)
+  get_target_property(sources ${program} SOURCES)
+  foreach(source IN LISTS sources)
     if(source MATCHES "([^/]+_test)\\.cpp$")
       set(test ${WEFT_TEST_PREFIX}${module}/${CMAKE_MATCH_1})
       add_test(NAME ${test} COMMAND ${program} --source-file=*/${CMAKE_MATCH_1}.cpp)
