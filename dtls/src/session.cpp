@@ -117,7 +117,6 @@ void session::impl::begin_as_server(const record& client_hello) {
     }
     discard(0);
   }
-  if (state == state::fresh) state = state::connecting;
   attempts.push_back({std::make_unique<engine>(identity, opts, stats), *random, last_now});
   ++stats.handshakes_begun;
   attempts.back().engine->input(last_now, client_hello.whole);

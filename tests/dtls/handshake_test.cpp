@@ -212,6 +212,8 @@ TEST_SUITE("dtls/handshake") {
     pair p;
     p.trust();
     p.client->start(epoch);
+    give(p.server, epoch, flight(p.client, epoch));
+    CHECK(p.server->current_state() == session::state::fresh);
     p.exchange();
     CHECK(p.connected());
     p.server->start(epoch);

@@ -109,8 +109,9 @@ class session {
   };
   using event = std::variant<connected, failed, closed>;
 
-  /// The W3C's RTCDtlsTransportState. A completed handshake that awaits fingerprints is
-  /// still `connecting`.
+  /// The W3C's RTCDtlsTransportState. `fresh` lasts until `start`, or until a server that was
+  /// called before is connected. A completed handshake that awaits fingerprints is still
+  /// `connecting`.
   enum class state : std::uint8_t { fresh, connecting, connected, closed, failed };
 
   struct counters {
