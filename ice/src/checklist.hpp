@@ -71,7 +71,7 @@ struct pair : pair_key {
   std::optional<time_point> unanswered_since;
   time_point next_consent{};
 
-  /// Eight: the consent checks of 30 s, or a check and those cancelled for triggered ones.
+  /// Eight: the latest consent checks, or a check and those cancelled for triggered ones.
   std::array<transaction, 8> transactions{};
   std::size_t next_transaction = 0;
   /// Of the check in progress.

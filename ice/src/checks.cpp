@@ -93,6 +93,7 @@ void agent::implementation::handle_error(pair& p, const transaction& t, bool is_
 void agent::implementation::handle_success(pair& p, const transaction& t, const endpoint& mapped) {
   p.last_answer = now_;
   p.unanswered_since.reset();
+  if (t.consent) p.next_consent = now_ + randomised(options_.consent_interval);
   if (t.consent || p.old) return;
   if (p.valid && p.nominating && !t.use_candidate) return;  // An earlier one; go on nominating.
 
@@ -226,7 +227,7 @@ std::optional<addressed_transmit> agent::implementation::check_consent(mutable_b
   const const_bytes bytes = build_check(p, t, buffer);
   if (bytes.empty()) return std::nullopt;
   (void)p.open(t);
-  p.next_consent = now_ + consent_wait();
+  p.next_consent = now_ + randomised(options_.consent_retry);
   if (!p.unanswered_since) p.unanswered_since = now_;
   ++stats_.consent_sent;
   return addressed_transmit{p.path.local, p.path.remote, bytes};
@@ -265,12 +266,11 @@ stun::retransmission_timer::options agent::implementation::check_schedule() cons
   return {.rto = std::max(options_.rto, options_.ta * busy), .max_requests = options_.max_requests};
 }
 
-/// RFC 7675 §5.1: 0.8 to 1.2 times the interval.
-duration agent::implementation::consent_wait() {
+/// RFC 7675 §5.1: times 0.8 to 1.2, so that many agents do not fall into step.
+duration agent::implementation::randomised(duration interval) {
   std::array<std::uint8_t, 2> bits;
   random_->fill(bits);
-  const duration spread = options_.consent_interval * 2 / 5;
-  return options_.consent_interval * 4 / 5 + spread / 65536 * byte_reader{bits}.u16();
+  return interval * 4 / 5 + interval * 2 / 5 / 65536 * byte_reader{bits}.u16();
 }
 
 }  // namespace weft::ice

@@ -387,7 +387,7 @@ void agent::implementation::select(pair& p) {
   concluded_ = true;
   drop_old_session();
   p.unanswered_since.reset();
-  p.next_consent = now_ + consent_wait();
+  p.next_consent = now_ + randomised(options_.consent_interval);
   nomination_due_.reset();
   checklist_.conclude();
   push(selected_pair_changed{p.path});

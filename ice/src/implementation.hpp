@@ -157,7 +157,7 @@ class agent::implementation {
   std::optional<addressed_transmit> check_consent(mutable_bytes buffer);
   const_bytes build_check(const pair& p, const transaction& t, mutable_bytes buffer) const;
   stun::retransmission_timer::options check_schedule() const noexcept;
-  duration consent_wait();
+  duration randomised(duration interval);
 
   const options options_;
   random_source* random_;
