@@ -1,5 +1,6 @@
 // The negotiation commands of the connection (RFC 9429 §4.1, §5).
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include <weft/sdp/offer_answer.hpp>
@@ -9,6 +10,8 @@
 
 namespace weft::peer {
 namespace {
+
+constexpr auto unlimited = std::numeric_limits<unsigned>::max();
 
 failure<error> refuse(error_code code, std::string text) {
   return fail(error{code, std::move(text)});
@@ -285,6 +288,9 @@ void connection::implementation::begin_transport(time_point now, dtls::role role
                     .max_message_size = options_.max_message_size,
                     .remote_max_message_size = remote_message_limit_,
                     .send_buffer = options_.send_buffer,
+                    // Consent tells whether the path lives (RFC 7675).
+                    .max_init_retransmissions = unlimited,
+                    .max_retransmissions = unlimited,
                     .zero_checksum = options_.zero_checksum});
 }
 
