@@ -100,6 +100,7 @@ class connection::implementation {
   void read_messages(time_point now);
   void receive_dtls(time_point now, const endpoint& local, const endpoint& remote,
                     const_bytes datagram);
+  std::optional<ice::endpoint_pair> data_path() const;
   std::optional<addressed_transmit> next_transmit(time_point now, mutable_bytes buffer);
   std::optional<addressed_transmit> poll_sctp(time_point now, const ice::endpoint_pair& path,
                                               mutable_bytes buffer);
@@ -143,6 +144,7 @@ class connection::implementation {
   connection_state state_ = connection_state::new_;
   bool dtls_failed_ = false;
   bool sctp_connected_ = false;
+  std::optional<ice::endpoint_pair> early_path_;  ///< Valid, and the other side's DTLS came on it.
   std::optional<ice::endpoint_pair> farewell_path_;
 
   // Channels

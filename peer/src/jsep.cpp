@@ -193,8 +193,7 @@ result<void, error> connection::implementation::set_remote_offer(time_point now,
   if (*data) {
     const bool first = !remote_data_;
     // A full agent controls a lite one; otherwise whoever offers (RFC 8445 §6.1.1).
-    if (first)
-      ice_.set_role((*data)->ice_lite ? ice::role::controlling : ice::role::controlled);
+    if (first) ice_.set_role((*data)->ice_lite ? ice::role::controlling : ice::role::controlled);
     if (!first && remote_data_->ufrag != (*data)->ufrag) ice_.restart(now);
     apply_remote_transport(now, *std::move(*data));
   }

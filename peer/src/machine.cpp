@@ -136,7 +136,7 @@ void connection::implementation::close_data_channel(time_point now, channel_hand
 
 void connection::implementation::close(time_point now) {
   if (signaling_ == signaling_state::closed) return;
-  farewell_path_ = ice_.selected_pair();
+  farewell_path_ = data_path();
   if (sctp_) sctp_->abort(now, "closed");
   end(now, {});
 }
@@ -182,6 +182,7 @@ void connection::implementation::receive_dtls(time_point now, const endpoint& lo
     ++stats_.unvalidated_datagrams;
     return;
   }
+  early_path_ = ice::endpoint_pair{local, remote};
   dtls_->handle_input(now, datagram);
   while (const auto packet = dtls_->receive()) sctp_->handle_input(now, *packet);
 }
@@ -207,8 +208,17 @@ void connection::implementation::advance(time_point now) {
 
 void connection::implementation::advance_ice(time_point now) {
   while (const auto e = ice_.poll_event()) handle_ice_event(*e);
-  const auto path = ice_.selected_pair();
-  if (path && dtls_ && dtls_->current_state() == dtls::session::state::fresh) dtls_->start(now);
+  if (dtls_ && dtls_->current_state() == dtls::session::state::fresh && data_path())
+    dtls_->start(now);
+}
+
+/// Where DTLS goes. Before a pair is selected, RFC 8445 §12.1 allows any valid one: the other side
+/// has selected, and the response that would tell us so is lost or late.
+std::optional<ice::endpoint_pair> connection::implementation::data_path() const {
+  if (const auto selected = ice_.selected_pair()) return selected;
+  if (early_path_ && ice_.is_valid_path(early_path_->local, early_path_->remote))
+    return early_path_;
+  return std::nullopt;
 }
 
 void connection::implementation::handle_ice_event(const ice::agent::event& e) {
@@ -337,7 +347,7 @@ std::optional<addressed_transmit> connection::implementation::next_transmit(time
                                                                             mutable_bytes buffer) {
   if (signaling_ == signaling_state::closed) return poll_farewell(now, buffer);
   if (auto check = ice_.poll_transmit(now, buffer)) return check;
-  const auto path = ice_.selected_pair();
+  const auto path = data_path();
   if (!path || !dtls_) return std::nullopt;
   if (const auto flight = dtls_->poll_transmit(now, buffer))
     return addressed_transmit{path->local, path->remote, flight->bytes, flight->traffic};
