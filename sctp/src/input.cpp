@@ -234,7 +234,7 @@ void association::impl::handle_sack(const chunk_view& chunk) {
   if (newer_than(cumulative, sack->cumulative_tsn_ack)) return;  // Overtaken (RFC 9260 §6.2.1 D i).
   if (!acknowledge(sack->cumulative_tsn_ack, sack->gap_blocks)) return;
   peer_window_ = sack->a_rwnd;
-  if (sack->a_rwnd == 0) errors_ = 0;  // RFC 9260 §6.1 A: closed, but alive.
+  if (sack->a_rwnd < max_payload()) errors_ = 0;  // RFC 9260 §6.1 A: closed, but alive.
 }
 
 /// What a SACK or SHUTDOWN acknowledges. Returns whether it can be true.

@@ -93,6 +93,7 @@ void reassembly::join(std::uint32_t left, std::uint32_t right) {
   l.last = r.last;
   l.ended = r.ended;
   pool_->give(std::move(r.payload));
+  r.first = r.last = 0;  // As in `drop`.
   runs_.release(right);
   held_ -= overhead;
   --open_runs_;
@@ -122,9 +123,9 @@ void reassembly::set_edge(std::uint64_t tsn, std::uint32_t index, std::uint64_t 
     std::vector<std::uint32_t> larger(
         std::max<std::size_t>(64, std::bit_ceil(tsn - cumulative + 2)), none);
     for (const std::uint32_t old : edges_) {
-      if (old == none || runs_[old].last == 0) continue;
-      larger[runs_[old].first & (larger.size() - 1)] = old;
-      larger[runs_[old].last & (larger.size() - 1)] = old;
+      if (old == none) continue;
+      for (const std::uint64_t edge : {runs_[old].first, runs_[old].last})
+        if (edge >= cumulative) larger[edge & (larger.size() - 1)] = old;
     }
     edges_ = std::move(larger);
   }

@@ -351,6 +351,10 @@ void association::impl::heartbeat_timeout() {
     start_timer(timer::heartbeat, options_.heartbeat_interval - silent);
     return;
   }
+  if (!outstanding_.empty()) {  // T3-rtx watches the path.
+    start_timer(timer::heartbeat, options_.heartbeat_interval);
+    return;
+  }
   heartbeat_due_ = true;
   pool_.clear();
 }

@@ -22,8 +22,9 @@ TEST_SUITE("sctp/crc32c") {
     std::iota(data.rbegin(), data.rend(), std::uint8_t{0});
     CHECK(crc32c(data) == 0x113fdb5c);
     const std::array<std::uint8_t, 48> read_command{
-        0x01, 0xc0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,    0, 0, 0x14, 0, 0, 0, 0, 0, 0x04, 0,
-        0,    0,    0, 0x14, 0, 0, 0, 0x18, 0x28, 0, 0, 0, 0, 0, 0, 0, 0x02, 0, 0, 0, 0, 0, 0, 0};
+        0x01, 0xc0, 0, 0, 0, 0, 0,    0, 0,    0, 0, 0,    0, 0, 0, 0,
+        0x14, 0,    0, 0, 0, 0, 0x04, 0, 0,    0, 0, 0x14, 0, 0, 0, 0x18,
+        0x28, 0,    0, 0, 0, 0, 0,    0, 0x02, 0, 0, 0,    0, 0, 0, 0};
     CHECK(crc32c(read_command) == 0xd9963a56);
   }
 

@@ -13,7 +13,8 @@ namespace {
 /// Sends a random load both ways and checks that all of it arrives, once and in order.
 class load {
  public:
-  load(pair& p, std::uint64_t seed, std::size_t messages) : pair_{p}, random_{seed}, left_{messages} {}
+  load(pair& p, std::uint64_t seed, std::size_t messages)
+      : pair_{p}, random_{seed}, left_{messages} {}
 
   bool step() {
     for (; left_ > 0; --left_) {
@@ -25,7 +26,8 @@ class load {
       auto& sent = left_ % 2 == 0 ? sent_a_ : sent_b_;
       const auto number = static_cast<std::uint32_t>(sent[stream].size());
       auto payload = pattern(size, number * 8 + stream);
-      if (!from.send(pair_.now, stream, number, weft::const_bytes{payload}, {.order = order})) break;
+      if (!from.send(pair_.now, stream, number, weft::const_bytes{payload}, {.order = order}))
+        break;
       sent[stream].push_back(std::move(payload));
     }
     return !complete();

@@ -42,7 +42,11 @@ struct received {
 struct pair {
   explicit pair(std::uint64_t seed = 1, const association::options& a_options = {},
                 const association::options& b_options = {})
-      : random{seed}, a{random, a_options}, b{random, b_options}, to_a{seed * 2}, to_b{seed * 2 + 1} {}
+      : random{seed},
+        a{random, a_options},
+        b{random, b_options},
+        to_a{seed * 2},
+        to_b{seed * 2 + 1} {}
 
   void set_conditions(const sim::conditions& c) {
     to_a.set_conditions(c);

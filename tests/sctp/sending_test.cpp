@@ -68,7 +68,8 @@ TEST_SUITE("sctp/send_queue") {
     CHECK(cut_all()[1] == 2);
   }
 
-  TEST_CASE_FIXTURE(fixture, "RFC 9260 §6.5: ordered messages count SSNs per stream, unordered none") {
+  TEST_CASE_FIXTURE(fixture,
+                    "RFC 9260 §6.5: ordered messages count SSNs per stream, unordered none") {
     chunks.start(1);
     const auto first = message(1, 10);
     const auto unordered = message(1, 10);
@@ -164,7 +165,8 @@ TEST_SUITE("sctp/outstanding") {
     CHECK(sack(0, {{2, 12}}).losses);
   }
 
-  TEST_CASE_FIXTURE(fixture, "RFC 9260 §6.2.1 D iv: a chunk that is no longer reported is in flight again") {
+  TEST_CASE_FIXTURE(fixture,
+                    "RFC 9260 §6.2.1 D iv: a chunk that is no longer reported is in flight again") {
     chunks.start(1);
     message(1, 500);
     cut_all();
@@ -177,7 +179,8 @@ TEST_SUITE("sctp/outstanding") {
     CHECK(chunks.bytes_in_flight() == 400);
   }
 
-  TEST_CASE_FIXTURE(fixture, "RFC 9260 §6.3.3: a timeout loses all that is in flight, oldest first") {
+  TEST_CASE_FIXTURE(fixture,
+                    "RFC 9260 §6.3.3: a timeout loses all that is in flight, oldest first") {
     chunks.start(1);
     message(1, 500);
     cut_all();
@@ -192,7 +195,8 @@ TEST_SUITE("sctp/outstanding") {
     CHECK(order == std::vector<std::uint32_t>{1, 2, 4, 5});
   }
 
-  TEST_CASE_FIXTURE(fixture, "RFC 7496 §3.1: a message is exhausted when one transmission too many is due") {
+  TEST_CASE_FIXTURE(fixture,
+                    "RFC 7496 §3.1: a message is exhausted when one transmission too many is due") {
     chunks.start(1);
     const auto never = message(1, 100);
     messages[never].max_retransmissions = 0;
@@ -233,7 +237,8 @@ TEST_SUITE("sctp/outstanding") {
     CHECK(static_cast<std::uint32_t>(chunks.forward(streams, 2)) == 6);
   }
 
-  TEST_CASE_FIXTURE(fixture, "RFC 3758 §3.5 A3: a message given up half sent uses up one more TSN") {
+  TEST_CASE_FIXTURE(fixture,
+                    "RFC 3758 §3.5 A3: a message given up half sent uses up one more TSN") {
     chunks.start(1);
     const auto m = message(1, 300);
     queue.cut(100);

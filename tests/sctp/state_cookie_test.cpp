@@ -13,7 +13,9 @@ const state_cookie cookie{.created = weft::time_point{std::chrono::seconds{5}},
 }  // namespace
 
 TEST_SUITE("sctp/state_cookie") {
-  TEST_CASE("what was sealed comes back") { CHECK(unseal(key, seal(key, cookie)) == cookie); }
+  TEST_CASE("what was sealed comes back") {
+    CHECK(unseal(key, seal(key, cookie)) == cookie);
+  }
 
   TEST_CASE("RFC 9260 §5.1.3: a cookie with any one bit changed is refused") {
     auto bytes = seal(key, cookie);
