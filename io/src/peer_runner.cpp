@@ -163,7 +163,7 @@ void peer_runner::resume_messages() {
   wake();
 }
 
-peer::connection& peer_runner::connection() {
+peer::connection& peer_runner::access() {
   return state_->connection();
 }
 const peer::connection& peer_runner::connection() const {
