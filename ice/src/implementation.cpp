@@ -15,6 +15,8 @@ agent::options corrected(agent::options opts) {
   opts.initial_ta = std::max<duration>(opts.initial_ta, milliseconds{5});
   opts.rto = std::max<duration>(opts.rto, milliseconds{500});  // RFC 8445 §14.3
   opts.consent_interval = std::max<duration>(opts.consent_interval, milliseconds{5000});
+  // As often as browsers ask while a path is in doubt; more would be a flood.
+  opts.consent_retry = std::max<duration>(opts.consent_retry, milliseconds{500});
   opts.max_requests = std::clamp(opts.max_requests, 1, 10);
   opts.max_server_requests = std::clamp(opts.max_server_requests, 1, 10);
   opts.max_events = std::max<std::size_t>(opts.max_events, std::variant_size_v<agent::event>);
