@@ -18,6 +18,7 @@ class congestion_control {
     std::size_t flight_before = 0;  ///< In flight when the SACK came in.
     std::uint64_t cumulative_tsn = 0;
     bool cumulative_advanced = false;
+    std::uint64_t highest_tsn = 0;  ///< The newest sent.
   };
   void acknowledged(const acknowledgement& ack);
   /// Chunks were found missing; `highest_tsn` is the newest sent. Returns whether this begins
@@ -36,6 +37,8 @@ class congestion_control {
   std::size_t window_;
   std::size_t slow_start_threshold_;
   std::size_t partial_bytes_acked_ = 0;
+  std::size_t peak_flight_ = 0;  ///< The most that was in flight in this round trip.
+  std::uint64_t round_end_ = 0;
   std::optional<std::uint64_t> recovery_exit_;
 };
 

@@ -250,7 +250,8 @@ bool association::impl::acknowledge(std::uint32_t cumulative_tsn_ack, const_byte
     timed_tsn_.reset();
   }
   congestion_.acknowledged({outcome.bytes_acknowledged, flight_before,
-                            outstanding_.cumulative_ack(), outcome.cumulative_advanced});
+                            outstanding_.cumulative_ack(), outcome.cumulative_advanced,
+                            outstanding_.next_tsn() - 1});
   if (outcome.losses && congestion_.lost(outstanding_.next_tsn() - 1)) {
     ++stats_.fast_retransmits;
     fast_retransmit_due_ = true;

@@ -13,12 +13,21 @@ TEST_SUITE("sctp/congestion") {
     CHECK(congestion_control{chunk}.window() == 10 * chunk);
   }
 
-  TEST_CASE("RFC 9260 §7.2.1: slow start grows by what is acknowledged, two packets at most") {
+  TEST_CASE("RFC 9260 §7.2.1: slow start grows by what is acknowledged, a batch at most") {
     congestion_control c{chunk};
     c.acknowledged({500, 10 * chunk, 1, true});
     CHECK(c.window() == 10 * chunk + 500);
     c.acknowledged({5 * chunk, 11 * chunk, 2, true});
-    CHECK(c.window() == 12 * chunk + 500);
+    CHECK(c.window() == 15 * chunk + 500);
+    c.acknowledged({1000 * chunk, 1000 * chunk, 3, true});
+    CHECK(c.window() == 271 * chunk + 500);
+  }
+
+  TEST_CASE("RFC 9260 §7.2.1: SACKs that come in a batch all count for a window that was used") {
+    congestion_control c{chunk};
+    for (std::uint64_t i = 1; i <= 5; ++i)
+      c.acknowledged({2 * chunk, (12 - 2 * i) * chunk, 100 + 2 * i, true, 110});
+    CHECK(c.window() == 20 * chunk);
   }
 
   TEST_CASE("RFC 9260 §7.2.1: a window that is not used, or not acknowledged in line, stays") {

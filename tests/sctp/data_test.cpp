@@ -336,6 +336,17 @@ TEST_SUITE("sctp/data") {
     CHECK(poll(p.a, p.now));
   }
 
+  TEST_CASE("RFC 9260 §7.2.1: slow start doubles the window although a batch has one SACK") {
+    pair p{1, {.send_buffer = 30000000}};
+    p.set_conditions({.delay = 10ms});
+    p.connect();
+    const auto start = p.now;
+    for (std::uint32_t i = 0; i < 80; ++i) REQUIRE(p.a.send(p.now, 0, i, bytes(250000), {}));
+    p.run(60s, [&] { return p.b_messages.size() < 80; });
+    CHECK(p.b_messages.size() == 80);
+    CHECK(p.now - start < 400ms);
+  }
+
   TEST_CASE("recovery from a burst of losses does not crawl") {
     // A queue of 200 packets overflows in slow start: hundreds are lost at once.
     pair p{1, {.send_buffer = 8000000}};

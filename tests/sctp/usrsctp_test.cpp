@@ -50,19 +50,19 @@ class other_end {
     path.spp_flags = SPP_PMTUD_DISABLE;
     path.spp_pathmtu = 1160;
     usrsctp_setsockopt(socket_, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, &path, sizeof(path));
-    sctp_assoc_value resets{};
-    resets.assoc_id = SCTP_ALL_ASSOC;
-    resets.assoc_value = SCTP_ENABLE_RESET_STREAM_REQ | SCTP_ENABLE_CHANGE_ASSOC_REQ;
-    usrsctp_setsockopt(socket_, IPPROTO_SCTP, SCTP_ENABLE_STREAM_RESET, &resets, sizeof(resets));
+    sctp_assoc_value allowed{};
+    allowed.assoc_id = SCTP_ALL_ASSOC;
+    allowed.assoc_value = SCTP_ENABLE_RESET_STREAM_REQ | SCTP_ENABLE_CHANGE_ASSOC_REQ;
+    usrsctp_setsockopt(socket_, IPPROTO_SCTP, SCTP_ENABLE_STREAM_RESET, &allowed, sizeof(allowed));
     sctp_initmsg streams{};
     streams.sinit_num_ostreams = 1024;
     streams.sinit_max_instreams = 1024;
     usrsctp_setsockopt(socket_, IPPROTO_SCTP, SCTP_INITMSG, &streams, sizeof(streams));
-    for (const std::uint16_t type : {SCTP_STREAM_RESET_EVENT, SCTP_ASSOC_CHANGE}) {
+    for (const int type : {SCTP_STREAM_RESET_EVENT, SCTP_ASSOC_CHANGE}) {
       sctp_event e{};
       e.se_assoc_id = SCTP_ALL_ASSOC;
       e.se_on = 1;
-      e.se_type = type;
+      e.se_type = static_cast<std::uint16_t>(type);
       usrsctp_setsockopt(socket_, IPPROTO_SCTP, SCTP_EVENT, &e, sizeof(e));
     }
     sockaddr_conn local = address();
