@@ -84,6 +84,111 @@ TEST_SUITE("ice over simulated networks") {
     }
     CHECK(failed * 200 <= count);
   }
+
+  struct natted : two_hosts {
+    explicit natted(std::uint64_t seed, bool strict_a = false)
+        : two_hosts{seed,
+                    {.delay = 10ms},
+                    [] {
+                      agent::options o;
+                      o.stun_servers = {{at("198.51.100.1", 3478), "stun:one"}};
+                      return o;
+                    }()},
+          home_a{"203.0.113.1", strict_a} {
+      a.behind = &home_a;
+      b.behind = &home_b;
+      servers[at("198.51.100.1", 3478)] = &server;
+      add_socket(a, at("192.168.1.2"));
+      add_socket(b, at("192.168.2.2"));
+    }
+    nat home_a;
+    nat home_b{"203.0.113.2", false};
+    stun::binding_server server;
+  };
+
+  TEST_CASE("hosts behind two NATs meet at their server-reflexive addresses") {
+    natted w{1};
+    w.introduce(w.a, w.b);
+    w.a.ice.gather(w.now);
+    w.b.ice.gather(w.now);
+    CHECK(w.connect(w.a, w.b));
+    CHECK(w.a.ice.selected_pair() == endpoint_pair{at("192.168.1.2"), at("203.0.113.2", 40000)});
+    CHECK(w.b.ice.selected_pair() == endpoint_pair{at("192.168.2.2"), at("203.0.113.1", 40000)});
+  }
+
+  TEST_CASE("a NAT with a port for each destination is met at a peer-reflexive address") {
+    natted w{1, true};
+    w.home_b = nat{"203.0.113.2", false};
+    w.b.behind = nullptr;  // b can be reached by whoever knows its address.
+    w.introduce(w.a, w.b);
+    w.a.ice.gather(w.now);
+    w.b.ice.gather(w.now);
+    CHECK(w.connect(w.a, w.b));
+    CHECK(w.b.ice.selected_pair()->remote.address == at("203.0.113.1").address);
+    for (const candidate& c : w.b.ice.remote_candidates())
+      CHECK(c.address != w.b.ice.selected_pair()->remote);
+    const auto mapped = w.a.ice.local_candidates();
+    CHECK(std::ranges::any_of(
+        mapped, [](const candidate& c) { return c.type == candidate_type::peer_reflexive; }));
+  }
+
+  TEST_CASE("names of both sides are resolved on the way") {
+    two_hosts w{1};
+    w.add_socket(w.a, at("10.0.0.1"));
+    w.add_socket(w.b, at("10.0.0.2"));
+    w.trickle = false;
+    w.introduce(w.a, w.b);
+    w.a.names["b.local"] = at("10.0.0.2").address;
+    candidate c;
+    c.foundation = "1";
+    c.priority = candidate_priority(candidate_type::host, 65535);
+    c.name = "b.local";
+    c.address.port = 5000;
+    REQUIRE(w.a.ice.add_remote_candidate(w.now, c));
+    CHECK(w.connect(w.a, w.b));
+  }
+
+  TEST_CASE("a restart moves to a new network without a gap") {
+    two_hosts w{5};
+    w.add_socket(w.a, at("10.0.0.1"));
+    w.add_socket(w.b, at("10.0.0.2"));
+    w.introduce(w.a, w.b);
+    w.a.ice.gather(w.now);
+    w.b.ice.gather(w.now);
+    REQUIRE(w.connect(w.a, w.b));
+    w.run(10s);
+    w.a.ice.restart(w.now);
+    w.b.ice.restart(w.now);
+    CHECK(w.a.ice.selected_pair());
+    w.add_socket(w.a, at("10.0.9.1"));
+    w.introduce(w.a, w.b);
+    for (const candidate& c : w.b.ice.local_candidates())
+      REQUIRE(w.a.ice.add_remote_candidate(w.now, c));
+    for (const candidate& c : w.a.ice.local_candidates())
+      if (c.address == at("10.0.9.1")) REQUIRE(w.b.ice.add_remote_candidate(w.now, c));
+    w.a.sockets.erase(w.a.sockets.begin());  // The old network is gone.
+    CHECK(w.run(5s, [&] {
+      const auto now_at = w.a.ice.selected_pair();
+      const auto seen_at = w.b.ice.selected_pair();
+      return now_at && seen_at && now_at->local == at("10.0.9.1") &&
+             seen_at->remote == at("10.0.9.1");
+    }));
+  }
+
+  TEST_CASE("one seed gives one transcript") {
+    const auto transcript = [](std::uint64_t seed) {
+      two_hosts w{seed, {.delay = 20ms, .jitter = 30ms, .loss_percent = 20}};
+      w.add_socket(w.a, at("10.0.0.1"));
+      w.add_socket(w.b, at("10.0.0.2"));
+      w.introduce(w.a, w.b);
+      w.a.ice.gather(w.now);
+      w.b.ice.gather(w.now);
+      w.run(60s);
+      return w.net.transcript();
+    };
+    CHECK(transcript(1) == transcript(1));
+    CHECK(transcript(1) != transcript(2));
+  }
 }
 
 }  // namespace
