@@ -117,6 +117,7 @@ class association::impl {
   void adopt(const handshake_state& agreed);
   void start_receiving();
   void establish();
+  void enter_established();
   void restart(const handshake_state& agreed);
   void send_init();
   void handshake_timeout();

@@ -288,6 +288,13 @@ void association::impl::start_receiving() {
 }
 
 void association::impl::establish() {
+  enter_established();
+  events_.push_back(connected{agreed_.outgoing_streams, agreed_.incoming_streams,
+                              agreed_.peer_forward_tsn, agreed_.peer_re_config,
+                              agreed_.peer_zero_checksum && options_.zero_checksum});
+}
+
+void association::impl::enter_established() {
   state_ = association_state::established;
   stop_timer(timer::init);
   cookie_echo_due_ = false;
@@ -296,9 +303,6 @@ void association::impl::establish() {
   last_heard_ = now_;
   if (options_.heartbeat_interval > duration{})
     start_timer(timer::heartbeat, options_.heartbeat_interval);
-  events_.push_back(connected{agreed_.outgoing_streams, agreed_.incoming_streams,
-                              agreed_.peer_forward_tsn, agreed_.peer_re_config,
-                              agreed_.peer_zero_checksum && options_.zero_checksum});
 }
 
 /// RFC 9260 §5.2.4, action A
@@ -320,8 +324,13 @@ void association::impl::restart(const handshake_state& agreed) {
   reset_association();
   queue_.restart();
   adopt(agreed);
-  establish();
-  events_.back() = restarted{lost};
+  enter_established();
+  // A peer that restarts again and again fills no queue.
+  if (auto* last = events_.empty() ? nullptr : std::get_if<restarted>(&events_.back())) {
+    last->messages_lost += lost;
+  } else {
+    events_.push_back(restarted{lost});
+  }
 }
 
 void association::impl::send_init() {

@@ -96,10 +96,10 @@ TEST_SUITE("sctp/attack") {
   }
 
   TEST_CASE_FIXTURE(fixture, "a hundred thousand random packets cost counters") {
-    weft::seeded_random random{1};
+    weft::seeded_random dice{1};
     for (int i = 0; i < 100000; ++i) {
-      bytes packet(12 + random.next() % 60);
-      random.fill(packet);
+      bytes packet(12 + dice.next() % 60);
+      dice.fill(packet);
       weft::byte_writer{packet}.u32(5000u << 16 | 5000u);
       b.handle_input(now, packet);
     }
@@ -109,15 +109,15 @@ TEST_SUITE("sctp/attack") {
 
   TEST_CASE_FIXTURE(fixture,
                     "random chunks with the right tag and checksum do no harm but what they say") {
-    weft::seeded_random random{2};
+    weft::seeded_random dice{2};
     for (int i = 0; i < 20000; ++i) {
-      bytes value(random.next() % 40);
-      random.fill(value);
-      auto type = static_cast<chunk_type>(random.next() % 16);
-      if (random.next() % 8 == 0) type = chunk_type::re_config;
-      if (random.next() % 8 == 0) type = chunk_type::forward_tsn;
+      bytes value(dice.next() % 40);
+      dice.fill(value);
+      auto type = static_cast<chunk_type>(dice.next() % 16);
+      if (dice.next() % 8 == 0) type = chunk_type::re_config;
+      if (dice.next() % 8 == 0) type = chunk_type::forward_tsn;
       if (type == chunk_type::abort || type == chunk_type::shutdown) continue;
-      inject(tag_of_b, type, static_cast<std::uint8_t>(random.next() % 16), value);
+      inject(tag_of_b, type, static_cast<std::uint8_t>(dice.next() % 16), value);
       while (const auto e = b.poll_event()) {
       }
       while (b.receive()) {

@@ -150,6 +150,20 @@ TEST_SUITE("sctp/handshake") {
     CHECK(p.b_messages.size() == 2);
   }
 
+  TEST_CASE("a peer that restarts a hundred times is one event to who does not look") {
+    pair p;
+    p.connect();
+    for (int i = 0; i < 100; ++i) {
+      p.a = association{p.random};
+      p.a.connect(p.now);
+      shuttle(p.a, p.b, p.now);
+    }
+    p.b_events.clear();
+    p.collect();
+    CHECK(p.b_events == std::vector<association::event>{association::restarted{0}});
+    CHECK(p.b.state() == established);
+  }
+
   TEST_CASE("RFC 9260 §5.2.2: an INIT to an association that stands changes nothing") {
     pair p;
     p.connect();
