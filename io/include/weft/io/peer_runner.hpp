@@ -31,11 +31,11 @@ namespace weft::io {
 class peer_runner {
  public:
   struct options {
-    peer::connection::options connection;
+    peer::connection::options connection{};
     /// Where to bind sockets; each becomes a host candidate, in order of preference. Port 0
     /// lets the system choose. None means every one of `local_addresses()`.
-    std::vector<endpoint> local;
-    udp_socket::options sockets;
+    std::vector<endpoint> local{};
+    udp_socket::options sockets{};
     /// Messages handed out before datagrams get their turn again.
     std::size_t messages_per_turn = 256;
   };
