@@ -204,20 +204,20 @@ TEST_SUITE("peer/negotiation") {
     REQUIRE(
         peer.set_remote_description(now, {sdp_type::offer, sample("firefox-data-only-offer.sdp")}));
     const auto before = peer.stats().ignored_candidates;
-    const auto mid = parsed(sample("firefox-data-only-offer.sdp")).media(0).mid();
+    const std::string mid{parsed(sample("firefox-data-only-offer.sdp")).media(0).mid()};
     const auto add = [&](std::string line, std::string section, std::string ufrag) {
       return peer.add_ice_candidate(now, {.candidate = std::move(line),
                                           .sdp_mid = std::move(section),
                                           .sdp_mline_index = {},
                                           .username_fragment = std::move(ufrag)});
     };
-    CHECK(add("candidate:1 1 udp 2 somewhere.example 9 typ host", std::string{mid}, ""));
-    CHECK(add("candidate:1 1 sctp 2 10.0.0.9 9 typ host", std::string{mid}, ""));
+    CHECK(add("candidate:1 1 udp 2 somewhere.example 9 typ host", mid, ""));
+    CHECK(add("candidate:1 1 sctp 2 10.0.0.9 9 typ host", mid, ""));
     CHECK(add("candidate:1 1 udp 2 10.0.0.9 9 typ host", "other", ""));
-    CHECK(add("candidate:1 1 udp 2 10.0.0.9 9 typ host", std::string{mid}, "stale"));
+    CHECK(add("candidate:1 1 udp 2 10.0.0.9 9 typ host", mid, "stale"));
     CHECK(peer.stats().ignored_candidates == before + 4);
-    CHECK_FALSE(add("candidate:nonsense", std::string{mid}, ""));
-    CHECK(add("candidate:1 1 udp 2 10.0.0.9 9 typ host", std::string{mid}, ""));
+    CHECK_FALSE(add("candidate:nonsense", mid, ""));
+    CHECK(add("candidate:1 1 udp 2 10.0.0.9 9 typ host", mid, ""));
     CHECK(peer.stats().ignored_candidates == before + 4);
   }
 
