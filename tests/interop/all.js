@@ -1,0 +1,3 @@
+import "./channels.js";
+import "./signalling.js";
+import "./page.js";

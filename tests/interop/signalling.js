@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { browser, inPage, roles, weft } from "./lib/setting.js";
+
+for (const role of roles) {
+  const as = `${browser.name} as ${role}`;
+
+  test(`${as} connects with all its candidates in the description`, async () => {
+    const seen = await inPage(({ server, role }) =>
+      lab.calling(server, { role, trickle: false }, async (call) => ({
+        back: await lab.echo(call.channel, "hello"),
+        trickled: call.patches.filter(({ type }) => type !== "application/sdp").length,
+      })), { role });
+    assert.deepEqual(seen, { back: "hello", trickled: 0 });
+  });
+
+  test(`${as} connects with its candidates in PATCH alone`, async () => {
+    const seen = await inPage(({ server, role }) => {
+      const alter = (sdp) => sdp.replace(/^a=(candidate|end-of-candidates).*\r\n/gm, "");
+      return lab.calling(server, { role, alter }, async (call) => ({
+        back: await lab.echo(call.channel, "hello"),
+        statuses: (await call.trickled, [...new Set(call.patches.map((p) => p.status))]),
+      }));
+    }, { role });
+    assert.deepEqual(seen, { back: "hello", statuses: [204] });
+  });
+
+  test(`${as} is refused an ICE restart and stays connected`, async () => {
+    const seen = await inPage(({ server, role }) => lab.calling(server, { role }, async (call) => {
+      const other = ["a=ice-ufrag:Unkn", "a=ice-pwd:0123456789abcdefghijklmn", ""].join("\r\n");
+      const status = await call.patch("application/trickle-ice-sdpfrag", other);
+      return { status, back: await lab.echo(call.channel, "still here") };
+    }), { role });
+    assert.deepEqual(seen, { status: 422, back: "still here" });
+  });
+
+  test(`${as} whose fingerprint is not the one announced gets no channel`, async () => {
+    const { location, opened } = await inPage(async ({ server, role }) => {
+      const alter = (sdp) => sdp.replace(/^(a=fingerprint:\S+ )(..)/gm,
+        (_, start, byte) => start + (byte === "00" ? "01" : "00"));
+      const call = new lab.Call(server, { role, alter });
+      let opened = false;
+      call.channel.addEventListener("open", () => (opened = true));
+      await call.signal();
+      await lab.next(call.channel, "close").catch(() => {});
+      return { location: call.location, opened };
+    }, { role });
+    assert.equal(opened, false);
+    assert.match(await weft.ended(location), /; 0 messages/);
+  });
+
+  test(`${as} has twenty connections at once`, async () => {
+    const back = await inPage(async ({ server, role }) => {
+      const one = (_, i) => lab.calling(server, { role }, ({ channel }) => lab.echo(channel, `${i}`));
+      return Promise.all(Array.from({ length: 20 }, one));
+    }, { role });
+    assert.deepEqual(back, Array.from({ length: 20 }, (_, i) => `${i}`));
+  });
+}
+
+for (const setup of ["active", "passive"]) {
+  test(`${browser.name} as offerer that is ${setup} in DTLS connects`, async () => {
+    const seen = await inPage(({ server, setup }) => {
+      const alter = (sdp) => sdp.replaceAll("a=setup:actpass", `a=setup:${setup}`);
+      return lab.calling(server, { alter }, async (call) => ({
+        answered: call.remote.match(/^a=setup:(.*)$/m)[1].trim(),
+        back: await lab.echo(call.channel, "hello"),
+      }));
+    }, { setup });
+    assert.equal(seen.answered, setup === "active" ? "passive" : "active");
+    assert.equal(seen.back, "hello");
+  });
+}
+
+for (const bundlePolicy of ["balanced", "max-compat", "max-bundle"]) {
+  test(`${browser.name} that offers audio and video too (${bundlePolicy}) gets data alone`, async () => {
+    const seen = await inPage(({ server, bundlePolicy }) => {
+      const options = { media: true, configuration: { bundlePolicy } };
+      return lab.calling(server, options, async (call) => ({
+        offered: call.peer.localDescription.sdp.match(/^m=\w+/gm),
+        answered: call.remote.match(/^m=\w+ \d+/gm),
+        bundle: call.remote.match(/^a=group:BUNDLE.*$/m)?.[0].trim().split(" ").length,
+        directions: call.peer.getTransceivers().map((t) => t.currentDirection),
+        back: await lab.echo(call.channel, lab.text(20_000)) === lab.text(20_000),
+        state: call.peer.connectionState,
+      }));
+    }, { bundlePolicy });
+    assert.deepEqual(seen.offered.toSorted?.() ?? [...seen.offered].sort(),
+      ["m=application", "m=audio", "m=video"]);
+    const ports = Object.fromEntries(seen.answered.map((line) => line.slice(2).split(" ")));
+    assert.equal(ports.audio, "0");
+    assert.equal(ports.video, "0");
+    assert.notEqual(ports.application, "0");
+    assert.equal(seen.bundle, 2, "BUNDLE and the data section's mid");
+    for (const direction of seen.directions) assert.ok(["inactive", "stopped", null].includes(direction));
+    assert.equal(seen.back, true);
+    assert.equal(seen.state, "connected");
+  });
+}
