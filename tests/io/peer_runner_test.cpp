@@ -101,9 +101,9 @@ class sender {
   /// After an event that may have made room.
   void flush() {
     while (!waiting_.empty()) {
-      const auto& [kind, payload] = waiting_.front();
+      const auto& next = waiting_.front();
       const auto sent = runner_.with([&](connection& c, weft::time_point now) {
-        return c.send(now, channel_, kind, bytes{payload});
+        return c.send(now, channel_, next.first, bytes{next.second});
       });
       if (!sent) {
         REQUIRE(sent.error().code == weft::peer::error_code::resource);
@@ -150,9 +150,9 @@ TEST_CASE("two runners connect over loopback and exchange messages of every size
       const channel_handle channel = open_channel(alice);
       alice.on_event([&](const connection::event& e) {
         if (!is<connection::data_channel_opened>(e)) return;
-        for (const auto& [kind, payload] : sent)
+        for (const auto& next : sent)
           accept(alice.with([&](connection& c, weft::time_point now) {
-            return c.send(now, channel, kind, bytes{payload});
+            return c.send(now, channel, next.first, bytes{next.second});
           }));
       });
       alice.on_message([&](const data_channel_message& m) {
