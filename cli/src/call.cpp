@@ -37,7 +37,10 @@ std::vector<std::string> candidates_of(const std::string& text) {
   for (std::size_t i = 0; parsed && i < parsed->media_count(); ++i) {
     parsed->media(i).for_each(sdp::candidate::name, [&](std::string_view value) {
       const auto c = sdp::candidate::parse(value);
-      if (c) all.push_back(fmt::format("{}:{}", c->address, c->port));
+      if (!c) return;
+      const auto address = ip_address::parse(c->address);
+      all.push_back(address ? to_string(endpoint{*address, c->port})
+                            : fmt::format("{}:{}", c->address, c->port));
     });
   }
   return all;

@@ -114,8 +114,9 @@ void caller::close() {
 
 void caller::handle(const connection::event& event) {
   if (const auto* ice = std::get_if<connection::ice_connection_state_changed>(&event)) {
-    if (ice->state == peer::ice_connection_state::connected && !times_.ice_connected)
-      times_.ice_connected = elapsed();
+    const bool there = ice->state == peer::ice_connection_state::connected ||
+                       ice->state == peer::ice_connection_state::completed;
+    if (there && !times_.ice_connected) times_.ice_connected = elapsed();
   } else if (const auto* whole = std::get_if<connection::connection_state_changed>(&event)) {
     if (whole->state == peer::connection_state::connected && !times_.connected)
       times_.connected = elapsed();

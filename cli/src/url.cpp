@@ -31,8 +31,10 @@ result<url, std::string> url::parse(std::string_view text) {
   const std::string_view rest = text.substr(scheme.size());
   const std::string_view authority = rest.substr(0, rest.find_first_of("/?"));
   url parsed;
-  parsed.path = std::string{rest.substr(authority.size())};
-  if (!parsed.path.starts_with('/')) parsed.path.insert(0, "/");
+  const std::string_view path = rest.substr(authority.size());
+  parsed.path = path.starts_with('/') ? "" : "/";
+  parsed.path += path;
+  if (parsed.path == "/") parsed.path = "/echo";
   if (!std::ranges::all_of(parsed.path, is_path_character))
     return fail(fmt::format("'{}' is not a URL: bad character in its path", text));
 

@@ -9,7 +9,7 @@
 
 namespace weft::cli {
 
-/// An http URL: `http://host[:port][/path]`.
+/// An http URL: `http://host[:port][/path]`. Without a path it means `/echo`.
 struct url {
   std::string host;  ///< Without the brackets of an IPv6 address.
   std::uint16_t port = 80;
