@@ -123,9 +123,9 @@ result<void, error> channel_table::send(time_point now, sctp::association& sctp,
     return refuse(error_code::too_large,
                   "the other side takes " + std::to_string(message_limit) + " bytes");
 
-  const auto ppid = static_cast<std::uint32_t>(ppid_of(kind, payload.empty()));
-  if (payload.empty())
-    payload.assign(std::begin(dcep::empty_payload), std::end(dcep::empty_payload));
+  const bool empty = payload.empty();
+  const auto ppid = static_cast<std::uint32_t>(ppid_of(kind, empty));
+  if (empty) payload.assign(std::begin(dcep::empty_payload), std::end(dcep::empty_payload));
   // RFC 8832 §6: until the other side is known to have the channel, nothing may overtake OPEN.
   const bool ordered = c->options.ordered || !c->acknowledged;
   sctp::send_options how{
@@ -134,8 +134,10 @@ result<void, error> channel_table::send(time_point now, sctp::association& sctp,
       .max_retransmissions = c->options.max_retransmits};
   if (c->options.max_packet_life_time)
     how.lifetime = std::chrono::milliseconds{*c->options.max_packet_life_time};
-  if (auto sent = sctp.send(now, *c->options.id, ppid, std::move(payload), how); !sent)
+  if (auto sent = sctp.send(now, *c->options.id, ppid, std::move(payload), how); !sent) {
+    if (empty) payload.clear();  // Whoever tries again later sends what was asked for.
     return refuse(sent.error());
+  }
   c->used = true;
   return {};
 }
