@@ -363,7 +363,7 @@ class Curve {
     }
     context.textAlign = "center";
     for (let i = 1; i <= 4; ++i)
-      context.fillText(`${((end * i) / 4).toFixed(1)} s`, Math.min(x((end * i) / 4), width - 18), height - 10);
+      context.fillText(`${((end * i) / 4).toFixed(end < 4 ? 2 : 1)} s`, Math.min(x((end * i) / 4), width - 18), height - 10);
 
     if (this.samples.length === 0) return;
     context.strokeStyle = context.fillStyle = color("--warp");

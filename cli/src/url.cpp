@@ -17,6 +17,11 @@ bool is_host_character(char c) {
          c == '.' || c == '_';
 }
 
+bool is_ipv6(std::string_view text) {
+  const auto address = ip_address::parse(text);
+  return address && address->is_v6();
+}
+
 bool is_path_character(char c) {
   return c > ' ' && c < 0x7f;
 }
@@ -44,7 +49,7 @@ result<url, std::string> url::parse(std::string_view text) {
   std::string_view port =
       host_end == authority.npos ? std::string_view{} : authority.substr(host_end + (v6 ? 1 : 0));
   parsed.host = std::string{host};
-  const bool good_host = v6 ? host_end != authority.npos && ip_address::parse(host)
+  const bool good_host = v6 ? host_end != authority.npos && is_ipv6(host)
                             : !host.empty() && std::ranges::all_of(host, is_host_character);
   if (!good_host) return fail(fmt::format("'{}' is not a URL: bad host", text));
   if (port.empty()) return parsed;
