@@ -163,21 +163,6 @@ for (const role of roles) {
     assert.equal(seen.other, "the first is still open");
   });
 
-  test(`${as} still gets all the echoes of what it sent before weft was told to close`, async () => {
-    const seen = await inPage(({ server, role }) => lab.calling(server, { role }, async (call) => {
-      const { channel } = call;
-      let back = 0;
-      channel.addEventListener("message", () => ++back);
-      for (let i = 0; i < 50; ++i) channel.send(lab.bytes(10_000, i));
-      const closed = lab.next(channel, "close");
-      while (back < 50) await lab.next(channel, "message");
-      channel.close();
-      await closed;
-      return { back, errors: channel.errors };
-    }), { role });
-    assert.deepEqual(seen, { back: 50, errors: [] });
-  });
-
   test(`${as} closes the connection, and the session at weft ends`, async () => {
     const location = await inPage(({ server, role }) =>
       lab.calling(server, { role }, async (call) => {

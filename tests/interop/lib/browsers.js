@@ -35,15 +35,16 @@ export async function launch(name, executable, { ordinary }) {
 
 const drivers = {
   async chromium(executablePath, ordinary) {
-    const args = [
-      "--disable-gpu",
-      "--disable-quic",
-      "--disable-sync",
-      "--use-fake-ui-for-media-stream",
-      "--use-fake-device-for-media-stream",
-    ];
-    // Without it a host that has nothing but loopback yields no candidate at all.
-    if (!ordinary) args.push("--allow-loopback-in-peer-connection");
+    const args = ["--disable-gpu", "--disable-quic", "--disable-sync"];
+    if (!ordinary) {
+      args.push(
+        // Who may listen may also know the addresses.
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        // Without it a host that has nothing but loopback yields no candidate at all.
+        "--allow-loopback-in-peer-connection",
+      );
+    }
     const browser = await chromium.launch({ executablePath, args, chromiumSandbox: false });
     return {
       version: `Chromium ${browser.version()}`,
@@ -55,15 +56,13 @@ const drivers = {
   },
 
   async firefox(executablePath, ordinary) {
-    const preferences = {
-      "media.navigator.streams.fake": true,
-      "datareporting.policy.dataSubmissionEnabled": false,
-    };
+    const preferences = { "datareporting.policy.dataSubmissionEnabled": false };
     if (!ordinary) {
       Object.assign(preferences, {
+        "media.navigator.streams.fake": true,
         "media.peerconnection.ice.loopback": true,
         "media.peerconnection.ice.obfuscate_host_addresses": false,
-        // Pages that may listen may also know every address, not only the default route's.
+        // Who may listen may also know every address, not only the default route's.
         "permissions.default.camera": 1,
         "permissions.default.microphone": 1,
       });

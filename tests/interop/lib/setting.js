@@ -22,16 +22,19 @@ after(async () => {
 
 export const roles = ["offerer", "answerer"];
 
-/** Runs `f(argument)` in a page of its own that has page/lab.js as `lab`. */
-export async function inPage(f, argument) {
+/** A page that has page/lab.js as `lab`. `use` gets what evaluates in it. */
+export async function withPage(use) {
   const page = await browser.page(origin.url);
   try {
     await page.until(() => window.lab !== undefined);
-    return await page.evaluate(f, { server: weft.echo, ...argument });
+    return await use((f, argument) => page.evaluate(f, { server: weft.echo, ...argument }));
   } finally {
     await page.close();
   }
 }
+
+/** Runs `f(argument)` in such a page. */
+export const inPage = (f, argument) => withPage((evaluate) => evaluate(f, argument));
 
 /** "12.3 MB/s", of what went each way. */
 export function rate({ bytes, seconds }) {

@@ -77,7 +77,10 @@ export class Call {
     });
     const open = all.map((channel) =>
       until(channel, "open", () => channel.readyState === "open", ms, `channel ${channel.label}`));
-    await Promise.race([Promise.all(open), failed]);
+    // A channel may be open before that is said.
+    const state = until(this.peer, "connectionstatechange",
+      () => this.peer.connectionState === "connected", ms, "connection");
+    await Promise.race([Promise.all([...open, state]), failed]);
   }
 
   async signal() {
