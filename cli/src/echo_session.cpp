@@ -19,6 +19,18 @@ echo_session::echo_session(io::peer_runner runner, std::function<void()> ended)
   runner_.on_message([this](const peer::data_channel_message& m) { echo(m); });
 }
 
+result<void, peer::error> echo_session::add_negotiated(std::uint16_t id) {
+  return runner_.with([&](peer::connection& c, time_point now) -> result<void, peer::error> {
+    peer::data_channel_options opts;
+    opts.negotiated = true;
+    opts.id = id;
+    const auto channel = c.create_data_channel(now, "negotiated", opts);
+    if (!channel) return fail(channel.error());
+    c.set_buffered_amount_low_threshold(*channel, low_threshold);
+    return {};
+  });
+}
+
 result<std::string, peer::error> echo_session::answer(const std::string& offer) {
   const auto set = set_remote(peer::sdp_type::offer, offer);
   if (!set) return fail(set.error());

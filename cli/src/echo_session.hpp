@@ -24,6 +24,8 @@ class echo_session {
   /// `ended` is called once, from the event loop, when the connection is over.
   echo_session(io::peer_runner runner, std::function<void()> ended);
 
+  /// A channel on this stream that the other side makes too, before any description.
+  result<void, peer::error> add_negotiated(std::uint16_t id);
   result<std::string, peer::error> answer(const std::string& offer);
   result<std::string, peer::error> offer();
   result<void, peer::error> take_answer(const std::string& answer);

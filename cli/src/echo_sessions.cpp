@@ -55,7 +55,7 @@ result<std::unique_ptr<echo_session>, std::string> echo_sessions::make_session(
   });
 }
 
-reply echo_sessions::create(const std::string& offer) {
+reply echo_sessions::create(const std::string& offer, std::optional<std::uint16_t> negotiated) {
   if (!*alive_) return refuse(503, "the server is going down");
   if (entries_.size() >= options_.max_sessions) {
     reply full = refuse(
@@ -66,6 +66,10 @@ reply echo_sessions::create(const std::string& offer) {
   const std::string id = random_hex(16);
   auto session = make_session(id);
   if (!session) return refuse(500, session.error());
+  if (negotiated) {
+    const auto made = (*session)->add_negotiated(*negotiated);
+    if (!made) return refuse(made.error());
+  }
 
   const auto text = offer.empty() ? (*session)->offer() : (*session)->answer(offer);
   if (!text) return refuse(text.error());
@@ -100,10 +104,13 @@ reply echo_sessions::trickle(const std::string& id, const std::string& text,
   if (!fragment) return refuse(400, "bad fragment: " + to_string(fragment.error()));
 
   // RFC 9725 §4.3.3: other credentials, or any ICE session at all, ask for a restart.
-  const bool restart = std::ranges::any_of(fragment->sections, [&](const auto& section) {
-    const std::string& ufrag = section.ufrag.empty() ? fragment->ufrag : section.ufrag;
+  const auto other = [&](const std::string& ufrag) {
     return !ufrag.empty() && ufrag != e.session->remote_ufrag();
-  });
+  };
+  const bool restart =
+      other(fragment->ufrag) || std::ranges::any_of(fragment->sections, [&](const auto& section) {
+        return other(section.ufrag);
+      });
   if (!if_match) return refuse(428, "If-Match with the session's ETag is needed");
   if (*if_match != e.etag && *if_match != "*")
     return refuse(412, "If-Match is not the session's ETag, " + e.etag);

@@ -2,6 +2,7 @@
 #define WEFT_CLI_ECHO_SESSIONS_HPP
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -49,8 +50,9 @@ class echo_sessions {
 
   echo_sessions(const asio::any_io_executor& executor, options opts);
 
-  /// An offer makes a session that answers; an empty text one that offers.
-  reply create(const std::string& offer);
+  /// An offer makes a session that answers; an empty text one that offers. `negotiated` is the
+  /// stream of a channel that both sides make without announcing it, and that echoes too.
+  reply create(const std::string& offer, std::optional<std::uint16_t> negotiated);
   /// The answer to an offer of ours.
   reply answer(const std::string& id, const std::string& text);
   /// `if_match` is the request's header of that name, nothing where it has none.

@@ -1,8 +1,12 @@
 #include "http_api.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
 #include <future>
 #include <memory>
+#include <optional>
+#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -33,6 +37,15 @@ std::string media_type(const Request& request) {
   return type;
 }
 
+/// The whole of `text` as a number of 16 bits.
+std::optional<std::uint16_t> stream_number(const std::string& text) {
+  std::uint16_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc{} || stop != end) return std::nullopt;
+  return number;
+}
+
 void refuse(Response& response, int status, const std::string& text) {
   response.status = status;
   response.set_content(text + '\n', "text/plain");
@@ -57,7 +70,15 @@ class api {
       refuse(response, 415, "an offer is application/sdp; no body at all asks for an offer");
       return;
     }
-    write(response, ask([&](echo_sessions& s) { return s.create(request.body); }));
+    std::optional<std::uint16_t> negotiated;
+    if (request.has_param("negotiated")) {
+      negotiated = stream_number(request.get_param_value("negotiated"));
+      if (!negotiated) {
+        refuse(response, 400, "negotiated is the number of a stream, 0 to 65534");
+        return;
+      }
+    }
+    write(response, ask([&](echo_sessions& s) { return s.create(request.body, negotiated); }));
   }
 
   void change(const Request& request, Response& response) const {
