@@ -93,6 +93,7 @@ class udp_driver {
     asio::steady_timer timer;
     std::optional<time_point> timer_set;
     bool woken = false;
+    bool waits_writable = false;
     std::optional<borrowed<send_batch>> unsent;  ///< Waits for a full socket.
 
     udp_socket* socket_for(const send_batch::run& r) const noexcept {
@@ -202,9 +203,12 @@ class udp_driver {
     });
   }
 
+  // Turns come while it waits, for what is received or due; one wait is enough.
   static void wait_writable(const shared_state& s) {
+    if (std::exchange(s->waits_writable, true)) return;
     udp_socket* const full = s->socket_for((*s->unsent)->runs().front());
     full->async_wait_writable([s](std::error_code cancelled) {
+      s->waits_writable = false;
       if (cancelled || !s->machine) return;
       if (s->send(**s->unsent)) {
         s->unsent.reset();
