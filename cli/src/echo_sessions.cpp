@@ -143,7 +143,9 @@ void echo_sessions::remove(const std::string& id, std::string_view why) {
   if (found == entries_.end()) return;
   if (options_.log) {
     const auto& counted = found->second.session->connection().stats();
-    options_.log(fmt::format("{} ended: {}; {} messages", id, why, counted.messages_received));
+    options_.log(fmt::format("{} ended: {}; {} messages; dropped {} unknown, {} unvalidated", id,
+                             why, counted.messages_received, counted.unknown_datagrams,
+                             counted.unvalidated_datagrams));
   }
   entries_.erase(found);
 }

@@ -11,6 +11,7 @@ import time
 from harness import TestCase, main, program, serve
 
 PACKETS = 100_000
+MESSAGES = 8000  # At 2 ms each they take longer than the attack.
 
 
 def stun(kind, attributes):
@@ -56,8 +57,8 @@ def port_of(text, what):
 
 class Attack(TestCase):
     def test_a_call_survives_and_no_message_is_harmed(self):
-        with serve() as server, program(
-                "call", server.url, "--verbose", "--json", "--count", 4000, "--interval", 2,
+        with serve("--verbose") as server, program(
+                "call", server.url, "--verbose", "--json", "--count", MESSAGES, "--interval", 2,
                 "--sizes", "0,1,1200,5000", "--timeout", 100) as caller:
             seen = ""
             while len(re.findall(r"^(?:local|remote) 127\.0\.0\.1:", seen, re.M)) < 2:
@@ -79,14 +80,19 @@ class Attack(TestCase):
             for stranger in strangers:
                 stranger.close()
             out, errors = caller.communicate(timeout=110)
+            server.process.terminate()
+            said = server.process.communicate(timeout=20)[1]
         self.assertEqual(caller.returncode, 0, errors)
         report = json.loads(out)
-        self.assertEqual(report["messages"]["intact"], 4000)
+        self.assertEqual(report["messages"]["intact"], MESSAGES)
         self.assertEqual(report["messages"]["changed"], 0)
         dropped = report["datagrams"]
         self.assertGreater(dropped["unvalidated"], 1000, dropped)
         self.assertGreater(dropped["unknown"], 1000, dropped)
         self.assertGreater(dropped["received"], PACKETS // 4, dropped)
+        counted = re.search(r"dropped (\d+) unknown, (\d+) unvalidated", said)
+        self.assertGreater(int(counted[1]), 1000, said)
+        self.assertGreater(int(counted[2]), 1000, said)
 
 
 if __name__ == "__main__":

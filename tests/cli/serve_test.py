@@ -41,6 +41,14 @@ class Serving(TestCase):
             again = server.request("PATCH", path, answering.text, SDP)
             self.assertEqual(again.status, 409)
 
+    def test_a_channel_may_be_negotiated_out_of_band(self):
+        with serve() as server:
+            made = server.request("POST", "/echo?negotiated=7", server.offer(), SDP)
+            self.assertEqual(made.status, 201, made.text)
+            for wrong in ["", "-1", "65536", "7x"]:
+                refused = server.request("POST", f"/echo?negotiated={wrong}", server.offer(), SDP)
+                self.assertEqual(refused.status, 400, wrong)
+
     def test_a_post_without_a_length_has_no_body(self):
         with serve() as server, socket.create_connection((server.host, server.port)) as raw:
             raw.sendall(b"POST /echo HTTP/1.1\r\nHost: weft\r\n\r\n")
