@@ -247,11 +247,15 @@ void connection::implementation::handle_ice_event(const ice::agent::event& e) {
 
 void connection::implementation::signal_candidate(std::string line) {
   const auto* const d = local();
+  std::string mid = data_mid_.value_or("");
   std::optional<std::uint16_t> index;
-  if (const auto section = d ? d->sdp.media_by_mid(data_mid_.value_or("")) : std::nullopt)
-    index = static_cast<std::uint16_t>(section->index());
-  events_.push_back(candidate_gathered{{std::move(line), data_mid_.value_or(""), index,
-                                        std::string{ice_.local_credentials().ufrag}}});
+  if (const auto data = d ? d->sdp.media_by_mid(mid) : std::nullopt) {
+    const auto section = negotiation::transport_of(d->sdp, *data);
+    mid = section.mid();
+    index = static_cast<std::uint16_t>(section.index());
+  }
+  events_.push_back(candidate_gathered{
+      {std::move(line), std::move(mid), index, std::string{ice_.local_credentials().ufrag}}});
 }
 
 void connection::implementation::advance_dtls(time_point now) {

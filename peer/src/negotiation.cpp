@@ -28,14 +28,16 @@ std::optional<sdp::media_section> find_data(const sdp::session_description& d) {
   return std::nullopt;
 }
 
-/// Where the transport of `data` is described: a bundle-only section leaves that, or at least
-/// the candidates, to the first section of its group.
-sdp::media_section transport_of(const sdp::session_description& d, const sdp::media_section& data) {
-  if (!data.has("bundle-only")) return data;
-  const auto bundle = sdp::bundle_of(d, data.mid());
-  if (!bundle) return data;
-  const auto first = d.media_by_mid(bundle->mids.substr(0, bundle->mids.find(' ')));
-  return first && first->has(sdp::ice_ufrag::name) ? *first : data;
+/// Whether `first` may describe the transport of `data` too. No line says so of itself but
+/// `a=bundle-only`: an offer under Chromium's "max-bundle" shows only that the credentials are the
+/// same and that candidates, once there are any, are in the first section alone.
+bool may_share(const sdp::media_section& first, const sdp::media_section& data) {
+  if (first.is_rejected() || !first.has(sdp::ice_ufrag::name)) return false;
+  if (!first.is_data_channel() && !first.has("rtcp-mux")) return false;
+  if (data.has("bundle-only")) return true;
+  return !data.has(sdp::candidate::name) &&
+         first.find(sdp::ice_ufrag::name) == data.find(sdp::ice_ufrag::name) &&
+         first.find(sdp::ice_pwd::name) == data.find(sdp::ice_pwd::name);
 }
 
 result<void, error> read_ice(const sdp::session_description& d, const sdp::media_section& section,
@@ -73,18 +75,26 @@ result<void, error> read_dtls(const sdp::media_section& section, remote_data& ou
   return {};
 }
 
+sdp::fingerprint fingerprint_of(const local_data& data) {
+  return sdp::fingerprint::of(dtls::to_string(data.fingerprint.algorithm()),
+                              data.fingerprint.digest());
+}
+
+sdp::transport_description own_transport(const local_data& data,
+                                         const sdp::fingerprint& fingerprint) {
+  return {.ufrag = data.ufrag,
+          .pwd = data.pwd,
+          .ice_options = "trickle",
+          .fingerprints = {&fingerprint, 1},
+          .setup = data.setup,
+          .tls_id = {}};
+}
+
 void add_data(sdp::builder& out, const local_data& data, bool legacy_syntax) {
-  const auto fingerprint = sdp::fingerprint::of(dtls::to_string(data.fingerprint.algorithm()),
-                                                data.fingerprint.digest());
-  const sdp::transport_description transport{.ufrag = data.ufrag,
-                                             .pwd = data.pwd,
-                                             .ice_options = "trickle",
-                                             .fingerprints = {&fingerprint, 1},
-                                             .setup = data.setup,
-                                             .tls_id = {}};
+  const auto fingerprint = fingerprint_of(data);
   const sdp::sctp_parameters sctp{.max_message_size = data.max_message_size,
                                   .legacy_syntax = legacy_syntax};
-  sdp::add_data_section(out, data.mid, transport, sctp);
+  sdp::add_data_section(out, data.mid, own_transport(data, fingerprint), sctp);
 }
 
 sdp::session_description finished(sdp::builder&& out) {
@@ -94,9 +104,42 @@ sdp::session_description finished(sdp::builder&& out) {
   return *std::move(built);
 }
 
-sdp::builder begin(const session_id& id, const std::optional<local_data>& data) {
+/// A media section that is of use for its transport alone: nothing is sent in it. One format
+/// has to be named.
+void add_inactive(sdp::builder& out, const sdp::media_section& offered, const local_data& data) {
+  auto media = offered.media();
+  media.port = 9;
+  media.port_count = 1;
+  media.formats = media.formats.substr(0, media.formats.find(' '));
+  out.media(media).add(sdp::mid{offered.mid()}).direction(sdp::media_direction::inactive);
+  out.flag("rtcp-mux");
+  const auto maps = offered.get_all<sdp::rtpmap>();
+  for (std::size_t i = 0; maps && i < maps->size(); ++i)
+    if (std::to_string((*maps)[i].payload_type) == media.formats) out.add((*maps)[i]);
+  const auto fingerprint = fingerprint_of(data);
+  sdp::add_transport(out, own_transport(data, fingerprint));
+}
+
+/// The sections of `like` in their places: data, where it is wanted, what describes its transport,
+/// and everything else rejected.
+sdp::builder write(const session_id& id, const std::optional<local_data>& data,
+                   const sdp::session_description* like) {
   sdp::builder out{sdp::origin{.session_id = id.id, .session_version = id.version}};
-  if (data) out.add(sdp::group{"BUNDLE", data->mid});
+  const auto place = data && like != nullptr ? like->media_by_mid(data->mid) : std::nullopt;
+  const std::string shared{place ? transport_of(*like, *place).mid() : ""};
+  if (data)
+    out.add(sdp::group{
+        "BUNDLE", shared.empty() || shared == data->mid ? data->mid : shared + ' ' + data->mid});
+  for (std::size_t i = 0; like != nullptr && i < like->media_count(); ++i) {
+    const auto section = like->media(i);
+    const auto sctp = section.sctp();
+    if (data && sctp && section.mid() == data->mid)
+      add_data(out, *data, sctp->legacy_syntax);
+    else if (data && !shared.empty() && section.mid() == shared)
+      add_inactive(out, section, *data);
+    else
+      sdp::add_rejected(out, section);
+  }
   return out;
 }
 
@@ -115,6 +158,13 @@ const sdp::candidate* default_candidate(std::span<const sdp::candidate> candidat
 }
 
 }  // namespace
+
+sdp::media_section transport_of(const sdp::session_description& d, const sdp::media_section& data) {
+  const auto bundle = sdp::bundle_of(d, data.mid());
+  if (!bundle) return data;
+  const auto first = d.media_by_mid(bundle->mids.substr(0, bundle->mids.find(' ')));
+  return first && may_share(*first, data) ? *first : data;
+}
 
 result<sdp::session_description, error> parse(std::string_view sdp) {
   auto parsed = sdp::session_description::parse(sdp);
@@ -144,39 +194,23 @@ result<std::optional<remote_data>, error> read_data(const sdp::session_descripti
 
 sdp::session_description write_offer(const session_id& id, const std::optional<local_data>& data,
                                      const sdp::session_description* previous) {
-  sdp::builder out = begin(id, data);
-  bool placed = false;
-  for (std::size_t i = 0; previous != nullptr && i < previous->media_count(); ++i) {
-    const auto section = previous->media(i);
-    if (data && section.mid() == data->mid) {
-      add_data(out, *data, false);
-      placed = true;
-    } else {
-      sdp::add_rejected(out, section);
-    }
-  }
-  if (data && !placed) add_data(out, *data, false);
+  sdp::builder out = write(id, data, previous);
+  if (data && (previous == nullptr || !previous->media_by_mid(data->mid)))
+    add_data(out, *data, false);
   return finished(std::move(out));
 }
 
 sdp::session_description write_answer(const session_id& id, const std::optional<local_data>& data,
                                       const sdp::session_description& offer) {
-  sdp::builder out = begin(id, data);
-  for (std::size_t i = 0; i < offer.media_count(); ++i) {
-    const auto section = offer.media(i);
-    const auto sctp = section.sctp();
-    if (data && sctp && section.mid() == data->mid)
-      add_data(out, *data, sctp->legacy_syntax);
-    else
-      sdp::add_rejected(out, section);
-  }
-  return finished(std::move(out));
+  return finished(write(id, data, &offer));
 }
 
 sdp::session_description with_candidates(const sdp::session_description& description,
                                          std::string_view mid,
                                          std::span<const sdp::candidate> candidates,
                                          bool complete) {
+  const auto data = description.media_by_mid(mid);
+  const auto transport = data ? transport_of(description, *data).mid() : mid;
   sdp::builder out{description.origin()};
   const auto session = description.session();
   for (std::size_t i = 0; i < session.size(); ++i) {
@@ -186,7 +220,7 @@ sdp::session_description with_candidates(const sdp::session_description& descrip
   }
   for (std::size_t i = 0; i < description.media_count(); ++i) {
     const auto section = description.media(i);
-    if (section.mid() != mid || section.is_rejected()) {
+    if (section.mid() != transport || section.is_rejected()) {
       out.copy(section);
       continue;
     }

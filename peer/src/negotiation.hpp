@@ -32,11 +32,15 @@ struct remote_data {
 
   std::vector<sdp::candidate> candidates;
   bool end_of_candidates = false;
-  /// The section that describes the transport: the data section itself, or with
-  /// `a=bundle-only` the first of its BUNDLE group (RFC 9143 §7.2.1).
+  /// The section that describes the transport: see `transport_of`.
   std::string transport_mid;
   std::size_t transport_index = 0;
 };
+
+/// The section that describes the transport of `data`: itself, or the first of its BUNDLE group
+/// where the two may share one. That section cannot be rejected without taking the transport
+/// along: it stays, and is inactive (RFC 9143 §7.3.1, §7.3.3).
+sdp::media_section transport_of(const sdp::session_description& d, const sdp::media_section& data);
 
 /// The first data section that is not rejected, if any. Fails where it lacks what a transport
 /// needs (`invalid_access`) or has it in a form that is wrong (`bad_description`).
@@ -58,15 +62,17 @@ struct session_id {
 };
 
 /// An offer with the sections of `previous`, our last description, in their places, everything
-/// but data rejected (RFC 9429 §5.2). No data section where `data` is empty.
+/// but data and its transport rejected (RFC 9429 §5.2). No data section where `data` is empty.
 sdp::session_description write_offer(const session_id& id, const std::optional<local_data>& data,
                                      const sdp::session_description* previous);
 
-/// An answer that takes the section of `data->mid` and rejects every other (RFC 9429 §5.3).
+/// An answer that takes the section of `data->mid`, keeps the one that describes its transport,
+/// and rejects every other (RFC 9429 §5.3).
 sdp::session_description write_answer(const session_id& id, const std::optional<local_data>& data,
                                       const sdp::session_description& offer);
 
-/// `description` with what has been gathered for the section of tag `mid` (RFC 9429 §5.2.2).
+/// `description` with what has been gathered for the data section of tag `mid`, where its
+/// transport is described (RFC 9429 §5.2.2).
 sdp::session_description with_candidates(const sdp::session_description& description,
                                          std::string_view mid,
                                          std::span<const sdp::candidate> candidates, bool complete);

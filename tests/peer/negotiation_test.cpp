@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -109,22 +110,76 @@ TEST_SUITE("peer/negotiation") {
   }
 
   TEST_CASE("a browser's offer of audio, video and data is answered with data alone") {
-    for (const char* name : {"chromium-av-data-offer.sdp", "firefox-max-bundle-offer.sdp"}) {
-      CAPTURE(name);
-      fixture f;
-      const auto text = sample(name);
-      const auto offer = parsed(text);
-      const auto answer = parsed(f.answer_to(text));
-      CHECK(weft::sdp::check_answer(offer, answer));
-      REQUIRE(answer.media_count() == offer.media_count());
-      for (std::size_t i = 0; i < answer.media_count(); ++i) {
-        const auto section = answer.media(i);
-        CHECK(section.mid() == offer.media(i).mid());
-        CHECK(section.is_rejected() == (section.kind() != "application"));
+    fixture f;
+    const auto text = sample("chromium-av-data-offer.sdp");
+    const auto offer = parsed(text);
+    const auto answer = parsed(f.answer_to(text));
+    CHECK(weft::sdp::check_answer(offer, answer));
+    REQUIRE(answer.media_count() == offer.media_count());
+    for (std::size_t i = 0; i < answer.media_count(); ++i) {
+      const auto section = answer.media(i);
+      CHECK(section.mid() == offer.media(i).mid());
+      CHECK(section.is_rejected() == (section.kind() != "application"));
+    }
+    CHECK(answer.session().find("group") == "BUNDLE 2");
+    const auto data = *answer.media_by_mid("2");
+    CHECK((*data.get<weft::sdp::setup>())->role == weft::sdp::setup_role::active);
+  }
+
+  void check_shared(const std::string& text) {
+    fixture f;
+    const auto offer = parsed(text);
+    const auto answer = parsed(f.answer_to(text));
+    CHECK(weft::sdp::check_answer(offer, answer));
+    CHECK(answer.session().find("group") == "BUNDLE 0 2");
+    const auto first = answer.media(0);
+    CHECK_FALSE(first.is_rejected());
+    CHECK(first.has("inactive"));
+    CHECK(first.has("rtcp-mux"));
+    CHECK(answer.media(1).is_rejected());
+    const auto data = answer.media(2);
+    CHECK_FALSE(data.is_rejected());
+    CHECK(first.find("ice-ufrag") == data.find("ice-ufrag"));
+    CHECK((*first.get<weft::sdp::setup>())->role == weft::sdp::setup_role::active);
+
+    // Candidates go where the transport is, and come from there.
+    const auto gathered = parsed(f.peer.local_description()->sdp);
+    CHECK(gathered.media(0).has("candidate"));
+    CHECK_FALSE(gathered.media(2).has("candidate"));
+    bool signalled = false;
+    while (auto e = f.peer.poll_event())
+      if (const auto* c = std::get_if<connection::candidate_gathered>(&*e)) {
+        signalled = true;
+        CHECK(c->candidate.sdp_mid == "0");
+        CHECK(c->candidate.sdp_mline_index == 0);
       }
-      CHECK(answer.session().find("group") == "BUNDLE 2");
-      const auto data = *answer.media_by_mid("2");
-      CHECK((*data.get<weft::sdp::setup>())->role == weft::sdp::setup_role::active);
+    CHECK(signalled);
+    const auto before = f.peer.stats().ignored_candidates;
+    CHECK(f.peer.add_ice_candidate(
+        f.now,
+        {.candidate = "candidate:1 1 udp 2130706431 192.0.2.9 5000 typ host", .sdp_mid = "0"}));
+    CHECK(f.peer.stats().ignored_candidates == before);
+
+    // An offer of ours leaves it at that.
+    const auto again = f.peer.create_offer(f.now);
+    REQUIRE(again);
+    CHECK(parsed(again->sdp).session().find("group") == "BUNDLE 0 2");
+    CHECK(parsed(again->sdp).media(0).has("inactive"));
+  }
+
+  TEST_CASE("a section that carries the transport of data stays, inactive (RFC 9143 §7.3.3)") {
+    SUBCASE("where a=bundle-only says so") {
+      check_shared(sample("firefox-max-bundle-offer.sdp"));
+    }
+    SUBCASE("where it may be so, before there are candidates") {
+      std::string text;
+      const auto offer = sample("chromium-av-data-offer.sdp");
+      for (std::size_t at = 0, end; at < offer.size(); at = end) {
+        end = std::min(offer.find('\n', at), offer.size() - 1) + 1;
+        const auto line = offer.substr(at, end - at);
+        if (line.rfind("a=candidate", 0) != 0) text += line;
+      }
+      check_shared(text);
     }
   }
 
