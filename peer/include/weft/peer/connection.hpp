@@ -28,7 +28,8 @@ namespace weft::peer {
 /// datagrams and time as `weft::machine` describes, answers `resolve_name`, and carries
 /// descriptions and candidates to the other side by whatever means it likes.
 ///
-/// Audio and video sections of a remote offer are rejected; the data section is taken.
+/// Audio and video sections of a remote offer are rejected; the data section is taken. Where data
+/// may use the transport of the first section, that one stays, inactive (RFC 9143 §7.3.3).
 ///
 /// Thread-compatible: one thread at a time for one connection.
 class connection {
