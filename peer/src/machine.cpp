@@ -278,7 +278,12 @@ void connection::implementation::advance_dtls(time_point now) {
 
 void connection::implementation::advance_sctp(time_point now) {
   if (!sctp_) return;
-  while (const auto e = sctp_->poll_event()) handle_sctp_event(*e);
+  // What waits behind unread messages is bounded too: the association keeps the rest.
+  while (resets_.size() < max_waiting_events) {
+    const auto e = sctp_->poll_event();
+    if (!e) break;
+    handle_sctp_event(*e);
+  }
   if (sctp_connected_ && channels_.is_waiting()) channels_.open_waiting(now, *sctp_);
   read_messages(now);
 }
