@@ -146,6 +146,7 @@ void connection::implementation::apply_local_offer(time_point now) {
 }
 
 void connection::implementation::apply_local_answer(time_point now) {
+  restarting_ = false;  // An offer of ours that was never set is out of the world.
   current_local_ = std::exchange(created_, std::nullopt)->description;
   current_remote_ = std::exchange(pending_remote_, std::nullopt);
   set_signaling(signaling_state::stable);

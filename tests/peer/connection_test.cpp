@@ -142,6 +142,22 @@ TEST_SUITE("peer/connection") {
     }
   }
 
+  TEST_CASE("an offer to restart that was never set does not stand in the way of the next") {
+    call c{12};
+    REQUIRE(c.a.peer.create_data_channel(c.now, "chat"));
+    c.negotiate();
+    REQUIRE(c.connect());
+    REQUIRE(c.a.peer.create_offer(c.now, {.ice_restart = true}));
+    c.negotiate(c.b, c.a);
+    const std::string before{c.a.peer.local_username_fragment()};
+    const auto offer = c.a.peer.create_offer(c.now, {.ice_restart = true});
+    REQUIRE(offer);
+    CHECK(c.a.peer.local_username_fragment() != before);
+    c.run(5s);
+    REQUIRE(c.a.peer.send(c.now, c.a.opened[0], "still here"));
+    CHECK(c.run(30s, [&] { return !c.b.messages.empty(); }));
+  }
+
   TEST_CASE("a description with a new certificate or other roles is refused in mid call") {
     call c{9};
     REQUIRE(c.a.peer.create_data_channel(c.now, "chat"));
