@@ -193,7 +193,12 @@ void channel_table::open_waiting(time_point now, sctp::association& sctp) {
       continue;
     }
     by_stream_.emplace(*c.options.id, handle);
-    if (!c.options.negotiated && !send_open(now, sctp, c)) return;
+    if (const auto sent = send_open(now, sctp, c); !sent) {
+      if (sent.error() != sctp::send_error::message_too_large) return;  // There will be room.
+      waiting_.pop_front();
+      finish(at, "label and protocol are too long for the other side");
+      continue;
+    }
     waiting_.pop_front();
     sctp.set_buffered_amount_low_threshold(*c.options.id, c.low_threshold);
     c.state = data_channel_state::open;
@@ -208,14 +213,14 @@ std::optional<std::uint16_t> channel_table::free_stream() const {
   return std::nullopt;
 }
 
-bool channel_table::send_open(time_point now, sctp::association& sctp, const channel& c) {
+result<void, sctp::send_error> channel_table::send_open(time_point now, sctp::association& sctp,
+                                                        const channel& c) {
+  if (c.options.negotiated) return {};
   const auto message = open_message(c.label, c.options);
   std::vector<std::uint8_t> bytes(dcep::open_size(message));
   dcep::build_open(bytes, message);
-  return sctp
-      .send(now, *c.options.id, static_cast<std::uint32_t>(dcep::ppid::control), std::move(bytes),
-            dcep_delivery)
-      .has_value();
+  return sctp.send(now, *c.options.id, static_cast<std::uint32_t>(dcep::ppid::control),
+                   std::move(bytes), dcep_delivery);
 }
 
 std::optional<data_channel_message> channel_table::handle_message(time_point now,

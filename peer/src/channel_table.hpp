@@ -86,7 +86,8 @@ class channel_table {
   void close_stream(time_point now, sctp::association& sctp, std::uint16_t stream);
   void incoming_ended(time_point now, sctp::association& sctp, channel_map::iterator at);
   std::optional<std::uint16_t> free_stream() const;
-  bool send_open(time_point now, sctp::association& sctp, const channel& c);
+  result<void, sctp::send_error> send_open(time_point now, sctp::association& sctp,
+                                           const channel& c);
   void handle_control(time_point now, sctp::association& sctp, const sctp::message& message);
   void handle_open(time_point now, sctp::association& sctp, const sctp::message& message);
 

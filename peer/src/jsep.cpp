@@ -220,7 +220,7 @@ result<void, error> connection::implementation::set_remote_answer(time_point now
   current_local_ = std::exchange(pending_local_, std::nullopt);
   current_remote_ = description{sdp_type::answer, std::move(answer)};
   set_signaling(signaling_state::stable);
-  restarting_ = restart_wanted_ = false;
+  if (std::exchange(restarting_, false)) restart_wanted_ = false;
   if (*data) {
     apply_remote_transport(now, *std::move(*data));
     begin_transport(now, *role);

@@ -326,7 +326,7 @@ void connection::implementation::read_messages(time_point now) {
     if (!message) break;
     waiting_message_ = channels_.handle_message(now, *sctp_, *message);
   }
-  if (waiting_message_) return;
+  if (waiting_message_ || events_.size() >= max_waiting_events) return;
   for (; !resets_.empty(); resets_.pop_front())
     channels_.handle_incoming_reset(now, *sctp_, resets_.front());
   if (sctp_end_) channels_.close_all(*sctp_end_);

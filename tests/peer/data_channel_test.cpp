@@ -197,6 +197,16 @@ TEST_SUITE("peer/data_channel") {
     CHECK(peer.send({}, channel_handle{99}, "x").error().code == not_found);
   }
 
+  TEST_CASE("a label too long for the other side closes its channel and no other") {
+    call c{5, {}, {}, {.max_message_size = 1024}};
+    const auto bad = *c.a.peer.create_data_channel(c.now, std::string(2000, 'x'));
+    const auto good = *c.a.peer.create_data_channel(c.now, "short");
+    c.negotiate();
+    REQUIRE(c.connect());
+    CHECK(c.a.opened == std::vector{good});
+    CHECK_FALSE(c.a.closed[bad].empty());
+  }
+
   TEST_CASE("channels beyond the bound are refused to the other side, the others work on") {
     call c{3, {}, {}, {.max_channels = 10}};
     for (int i = 0; i < 50; ++i) REQUIRE(c.a.peer.create_data_channel(c.now, std::to_string(i)));
