@@ -106,7 +106,7 @@ std::optional<agent::event> agent::poll_event() {
   return self_->poll_event();
 }
 
-std::optional<endpoint_pair> agent::selected_pair() const noexcept {
+std::optional<five_tuple> agent::selected_pair() const noexcept {
   return self_->selected_pair();
 }
 bool agent::is_valid_path(const endpoint& local, const endpoint& remote) const noexcept {

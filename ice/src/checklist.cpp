@@ -34,7 +34,7 @@ void pair::close_transactions() noexcept {
   for (transaction& t : transactions) t.is_open = false;
 }
 
-pair* checklist::find(const endpoint_pair& path) noexcept {
+pair* checklist::find(const five_tuple& path) noexcept {
   for (auto& p : pairs_)
     if (!p->old && p->path == path) return p.get();
   return nullptr;
@@ -82,10 +82,12 @@ bool checklist::make_room(std::uint64_t priority) {
   return true;
 }
 
-void checklist::trigger(pair& p) noexcept {
+void checklist::trigger(pair& p, time_point not_before) noexcept {
   p.timer.stop();
   p.state = pair_state::waiting;
-  if (p.triggered == 0) p.triggered = ++triggers_;
+  if (p.triggered != 0) return;
+  p.triggered = ++triggers_;
+  p.not_before = not_before;
 }
 
 void checklist::succeed(pair& p) noexcept {
@@ -110,10 +112,12 @@ void checklist::set_role(role r) noexcept {
   }
 }
 
-pair* checklist::next_triggered() noexcept {
+pair* checklist::next_triggered(time_point now) noexcept {
   pair* first = nullptr;
   for (auto& p : pairs_)
-    if (p->triggered != 0 && (first == nullptr || p->triggered < first->triggered)) first = p.get();
+    if (p->triggered != 0 && p->not_before <= now &&
+        (first == nullptr || p->triggered < first->triggered))
+      first = p.get();
   return first;
 }
 

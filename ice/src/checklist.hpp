@@ -33,7 +33,7 @@ struct transaction {
 /// What a pair is formed of. The local candidate is always a base: reflexive ones would
 /// be replaced by theirs and pruned (RFC 8445 §6.1.2.4).
 struct pair_key {
-  endpoint_pair path;
+  five_tuple path;
   std::uint32_t local_priority = 0;
   std::uint32_t remote_priority = 0;
   std::uint64_t foundation = 0;  ///< Of both candidates together.
@@ -61,6 +61,10 @@ struct pair : pair_key {
   stun::transaction_id nomination_id{};
   /// The place in the triggered-check queue; 0 if it is not in there.
   std::uint64_t triggered = 0;
+  /// The triggered check waits until then.
+  time_point not_before = time_point::min();
+  /// Before, the other side's checks trigger no further one.
+  time_point next_trigger = time_point::min();
   int role_conflicts = 0;
 
   stun::retransmission_timer timer;
@@ -91,16 +95,16 @@ class checklist {
 
   /// Adds a pair unless there is one with that path. Null if the list is full of better ones.
   pair* add(const pair_key& key, role r);
-  pair* find(const endpoint_pair& path) noexcept;
+  pair* find(const five_tuple& path) noexcept;
   /// Puts a pair at the end of the triggered-check queue, Waiting.
-  void trigger(pair& p) noexcept;
+  void trigger(pair& p, time_point not_before = time_point::min()) noexcept;
   /// Sets a pair Succeeded and valid and thaws those with its foundation (RFC 8445 §7.2.5.3.3).
   void succeed(pair& p) noexcept;
   void set_role(role r) noexcept;
   /// After a new priority or foundation of a remote candidate.
   void update_priority(pair& p, role r) noexcept;
 
-  pair* next_triggered() noexcept;
+  pair* next_triggered(time_point now) noexcept;
   /// RFC 8445 §6.1.4.2, steps 2 and 3.
   pair* next_ordinary() noexcept;
   bool has_ordinary() const noexcept;

@@ -30,7 +30,7 @@ duration length_of(const stun::retransmission_timer::options& o) noexcept {
 
 // Answers
 
-bool agent::implementation::handle_response(const endpoint_pair& path,
+bool agent::implementation::handle_response(const five_tuple& path,
                                             const stun::message_view& message) {
   const auto id = message.id();
   for (auto& p : checklist_.all()) {
@@ -52,7 +52,7 @@ bool agent::implementation::handle_response(const endpoint_pair& path,
 }
 
 void agent::implementation::handle_answer(pair& p, const transaction& t, bool is_current,
-                                          const endpoint_pair& path,
+                                          const five_tuple& path,
                                           const stun::message_view& message) {
   if (path != p.path) {  // RFC 8445 §7.2.5.2.1
     ++stats_.not_symmetric;
@@ -146,9 +146,15 @@ void agent::implementation::expire_checks() {
     p->timer.handle_timeout(now_);
     if (p->timer.has_expired()) fail_pair(*p);
   }
+  expire_consent();
+  if (nomination_due_ && now_ >= *nomination_due_) consider_nomination();
+}
+
+/// RFC 7675 §5.1: what is over stays over, whoever looks first: an answer that comes too late
+/// or a poll does not bring it back.
+void agent::implementation::expire_consent() {
   if (selected_ != nullptr && now_ >= selected_->last_answer + options_.consent_timeout)
     lose_consent(*selected_);
-  if (nomination_due_ && now_ >= *nomination_due_) consider_nomination();
 }
 
 // Requests
@@ -157,7 +163,7 @@ void agent::implementation::expire_checks() {
 /// RFC 8445 §6.1.4.2: a triggered check is not paced. It answers a check that was authentic, and
 /// there are no more of them than of those.
 std::optional<addressed_transmit> agent::implementation::poll_check(mutable_bytes buffer) {
-  if (pair* const p = checklist_.next_triggered()) return begin_check(*p, buffer);
+  if (pair* const p = checklist_.next_triggered(now_)) return begin_check(*p, buffer);
   if (selected_ != nullptr && now_ >= selected_->next_consent) return check_consent(buffer);
   for (auto& p : checklist_.all())
     if (p->timer.is_due()) return repeat_check(*p, buffer);
@@ -199,6 +205,7 @@ std::optional<addressed_transmit> agent::implementation::begin_check(pair& p,
   p.timer.start();
   p.timer.sent(now_);
   p.state = pair_state::in_progress;
+  if (p.triggered != 0) p.next_trigger = now_ + options_.ta;
   p.triggered = 0;
   ++stats_.checks_sent;
   return addressed_transmit{p.path.local, p.path.remote, bytes};

@@ -482,12 +482,12 @@ std::optional<agent::event> agent::implementation::poll_event() {
 
 // The data path
 
-std::optional<endpoint_pair> agent::implementation::selected_pair() const noexcept {
+std::optional<five_tuple> agent::implementation::selected_pair() const noexcept {
   if (selected_ == nullptr) return std::nullopt;
   return selected_->path;
 }
 
-bool agent::implementation::is_valid_path(const endpoint_pair& path) const noexcept {
+bool agent::implementation::is_valid_path(const five_tuple& path) const noexcept {
   if (selected_ != nullptr && selected_->path == path) return true;
   return std::ranges::any_of(checklist_.all(),
                              [&](const auto& p) { return p->valid && p->path == path; });
@@ -524,6 +524,7 @@ bool agent::implementation::handle_input(time_point now, const endpoint& local,
       return true;
     case stun::message_class::success:
     case stun::message_class::error:
+      expire_consent();
       if (!binding || !(handle_response({local, remote}, *message) ||
                         gatherer_.handle_input(now_, local, remote, datagram)))
         ++stats_.unexpected;
@@ -549,6 +550,7 @@ std::optional<addressed_transmit> agent::implementation::poll_transmit(time_poin
                                                                        mutable_bytes buffer) {
   begin(now);
   if (!deadline_ || now_ < *deadline_) return std::nullopt;
+  expire_consent();
   auto out = poll_response(buffer);
   if (!out) out = poll_check(buffer);
   if (!out) out = gatherer_.poll_transmit(now_, buffer);
@@ -577,7 +579,8 @@ std::optional<time_point> agent::implementation::compute_deadline() const noexce
     if (t && *t > now_) consider(t);
   };
   for (const auto& p : checklist_.all()) {
-    if (p->triggered != 0 || p->timer.is_due()) return now_;
+    if (p->timer.is_due()) return now_;
+    if (p->triggered != 0) consider(std::max(p->not_before, now_));
     consider(p->timer.deadline());
     if (selected_ == nullptr && p->valid) consider_future(p->last_answer + options_.patience);
   }

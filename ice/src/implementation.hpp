@@ -46,8 +46,8 @@ class agent::implementation {
   std::optional<time_point> poll_timeout() const noexcept { return deadline_; }
   std::optional<event> poll_event();
 
-  std::optional<endpoint_pair> selected_pair() const noexcept;
-  bool is_valid_path(const endpoint_pair& path) const noexcept;
+  std::optional<five_tuple> selected_pair() const noexcept;
+  bool is_valid_path(const five_tuple& path) const noexcept;
   ice::state state() const noexcept { return state_; }
   const counters& stats() const noexcept { return stats_; }
   std::vector<candidate> local_candidates() const;
@@ -83,7 +83,7 @@ class agent::implementation {
 
   /// A check of the other side as the rules that follow from it need it.
   struct request {
-    endpoint_pair path;
+    five_tuple path;
     std::uint32_t priority;
     bool use_candidate;
     stun::transaction_id id;
@@ -95,7 +95,7 @@ class agent::implementation {
 
   /// An answer that is due. Built when it is polled.
   struct response {
-    endpoint_pair path;
+    five_tuple path;
     stun::transaction_id id;
     bool to_old_session;
     bool sha256;
@@ -130,7 +130,7 @@ class agent::implementation {
   bool may_begin_ordinary() const noexcept;
 
   // requests.cpp: the server half
-  void handle_request(const endpoint_pair& path, const stun::message_view& message);
+  void handle_request(const five_tuple& path, const stun::message_view& message);
   /// Whether the request may be answered with success; else the answer is 487.
   bool repair_role_conflict(const stun::message_view& message);
   void switch_role();
@@ -142,14 +142,15 @@ class agent::implementation {
   std::optional<addressed_transmit> poll_response(mutable_bytes buffer);
 
   // checks.cpp: the client half
-  bool handle_response(const endpoint_pair& path, const stun::message_view& message);
-  void handle_answer(pair& p, const transaction& t, bool is_current, const endpoint_pair& path,
+  bool handle_response(const five_tuple& path, const stun::message_view& message);
+  void handle_answer(pair& p, const transaction& t, bool is_current, const five_tuple& path,
                      const stun::message_view& message);
   void handle_error(pair& p, const transaction& t, bool is_current, unsigned code);
   void handle_success(pair& p, const transaction& t, const endpoint& mapped);
   void fail_pair(pair& p);
   void consider_nomination();
   void expire_checks();
+  void expire_consent();
   std::optional<addressed_transmit> poll_check(mutable_bytes buffer);
   std::optional<addressed_transmit> poll_paced(mutable_bytes buffer);
   std::optional<addressed_transmit> begin_check(pair& p, mutable_bytes buffer);

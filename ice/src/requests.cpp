@@ -15,7 +15,7 @@ constexpr stun::attribute_set understood{stun::attribute_type::username,
 
 // Deviation from RFC 8489 §9.1.3: a request that is not authentic gets no error response.
 // Whoever sends it knows nothing of this session, and its source may be forged.
-void agent::implementation::handle_request(const endpoint_pair& path,
+void agent::implementation::handle_request(const five_tuple& path,
                                            const stun::message_view& message) {
   const auto username = message.username();
   const std::size_t colon = username ? username->find(':') : std::string_view::npos;
@@ -128,8 +128,9 @@ void agent::implementation::follow_up(const request& r) {
   if (p->revoked) return;
   p->last_request = now_;
   p->last_request_nominated = r.use_candidate;
-  // Whatever it was doing, it is worth another check at once; unless it is known to be good.
-  if (!p->valid) checklist_.trigger(*p);
+  // Whatever it was doing, it is worth another check at once; unless it is known to be good. After
+  // that one every Ta is enough: an authentic request can be repeated by anyone, from anywhere.
+  if (!p->valid) checklist_.trigger(*p, p->next_trigger);
   if (role_ != ice::role::controlled) return;
   if (r.use_candidate) {
     accept_nomination(*p, r.id);
@@ -173,7 +174,7 @@ std::optional<addressed_transmit> agent::implementation::poll_response(mutable_b
   if (responses_.empty()) return std::nullopt;
   const response& r = responses_.front();
   const stun::integrity_key& key = r.to_old_session ? previous_->local_key : current_.local_key;
-  const endpoint_pair path = r.path;
+  const five_tuple path = r.path;
   stun::message_builder message{buffer,
                                 r.error ? stun::message_class::error : stun::message_class::success,
                                 stun::method::binding, r.id};

@@ -100,9 +100,9 @@ class connection::implementation {
   void read_messages(time_point now);
   void receive_dtls(time_point now, const endpoint& local, const endpoint& remote,
                     const_bytes datagram);
-  std::optional<ice::endpoint_pair> data_path() const;
+  std::optional<five_tuple> data_path() const;
   std::optional<addressed_transmit> next_transmit(time_point now, mutable_bytes buffer);
-  std::optional<addressed_transmit> poll_sctp(time_point now, const ice::endpoint_pair& path,
+  std::optional<addressed_transmit> poll_sctp(time_point now, const five_tuple& path,
                                               mutable_bytes buffer);
   std::optional<addressed_transmit> poll_farewell(time_point now, mutable_bytes buffer);
   void end(time_point now, std::string_view reason);
@@ -144,8 +144,8 @@ class connection::implementation {
   connection_state state_ = connection_state::new_;
   bool dtls_failed_ = false;
   bool sctp_connected_ = false;
-  std::optional<ice::endpoint_pair> early_path_;  ///< Valid, and the other side's DTLS came on it.
-  std::optional<ice::endpoint_pair> farewell_path_;
+  std::optional<five_tuple> early_path_;  ///< Valid, and the other side's DTLS came on it.
+  std::optional<five_tuple> farewell_path_;
 
   // Channels
   channel_table channels_;

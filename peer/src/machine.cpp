@@ -182,7 +182,7 @@ void connection::implementation::receive_dtls(time_point now, const endpoint& lo
     ++stats_.unvalidated_datagrams;
     return;
   }
-  early_path_ = ice::endpoint_pair{local, remote};
+  early_path_ = five_tuple{local, remote};
   dtls_->handle_input(now, datagram);
   while (const auto packet = dtls_->receive()) sctp_->handle_input(now, *packet);
 }
@@ -214,7 +214,7 @@ void connection::implementation::advance_ice(time_point now) {
 
 /// Where DTLS goes. Before a pair is selected, RFC 8445 §12.1 allows any valid one: the other side
 /// has selected, and the response that would tell us so is lost or late.
-std::optional<ice::endpoint_pair> connection::implementation::data_path() const {
+std::optional<five_tuple> connection::implementation::data_path() const {
   if (const auto selected = ice_.selected_pair()) return selected;
   if (early_path_ && ice_.is_valid_path(early_path_->local, early_path_->remote))
     return early_path_;
@@ -363,8 +363,9 @@ std::optional<addressed_transmit> connection::implementation::next_transmit(time
   return poll_sctp(now, *path, buffer);
 }
 
-std::optional<addressed_transmit> connection::implementation::poll_sctp(
-    time_point now, const ice::endpoint_pair& path, mutable_bytes buffer) {
+std::optional<addressed_transmit> connection::implementation::poll_sctp(time_point now,
+                                                                        const five_tuple& path,
+                                                                        mutable_bytes buffer) {
   if (dtls_->current_state() != dtls::session::state::connected || buffer.size() < options_.mtu)
     return std::nullopt;
   std::array<std::uint8_t, max_datagram_size> plain;

@@ -94,7 +94,7 @@ TEST_SUITE("ice checks") {
     const sent nomination = p.poll_one();
     CHECK(nomination.message().use_candidate());
     p.answer(nomination);
-    CHECK(p.ice.selected_pair() == endpoint_pair{at("10.0.0.1"), remote_a});
+    CHECK(p.ice.selected_pair() == five_tuple{at("10.0.0.1"), remote_a});
     CHECK(p.take<agent::selected_pair_changed>().size() == 1);
     CHECK(p.ice.current_state() == state::connected);
   }
@@ -241,7 +241,7 @@ TEST_SUITE("ice checks") {
     const sent s = p.poll_one();  // Not to the one with another user name.
     CHECK(s.remote == remote_a);
     p.answer(s);
-    CHECK(p.ice.selected_pair() == endpoint_pair{at("10.0.0.1"), remote_a});
+    CHECK(p.ice.selected_pair() == five_tuple{at("10.0.0.1"), remote_a});
   }
 
   TEST_CASE("requests that are not authentic get no answer and change nothing") {
@@ -388,7 +388,7 @@ TEST_SUITE("ice nominations by the other side") {
     p.answer(p.poll_one());
     CHECK_FALSE(p.ice.selected_pair());
     p.send_check({.from = remote_a, .use_candidate = true});
-    CHECK(p.ice.selected_pair() == endpoint_pair{at("10.0.0.1"), remote_a});
+    CHECK(p.ice.selected_pair() == five_tuple{at("10.0.0.1"), remote_a});
   }
 
   TEST_CASE("on a pair not yet valid it counts when the triggered check succeeds") {

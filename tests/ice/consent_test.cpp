@@ -147,6 +147,22 @@ TEST_SUITE("ice consent (RFC 7675)") {
     CHECK(p.ice.current_state() == state::failed);
     CHECK(p.poll().empty());
   }
+
+  TEST_CASE("consent that is over does not come back, whoever looks first (§5.1)") {
+    {
+      connected p;
+      p.now += 24h;
+      CHECK(p.poll().empty());
+      CHECK_FALSE(p.ice.selected_pair());
+    }
+    connected p;
+    const auto asked = p.wait(28s);
+    REQUIRE_FALSE(asked.empty());
+    p.now += 3s;
+    p.answer(asked.back());
+    CHECK_FALSE(p.ice.selected_pair());
+    CHECK(p.ice.current_state() == state::failed);
+  }
 }
 
 TEST_SUITE("ice restart (RFC 8445 §9)") {

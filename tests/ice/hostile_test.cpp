@@ -81,6 +81,22 @@ TEST_SUITE("ice and attackers") {
     CHECK(p.ice.remote_candidates().empty());
   }
 
+  TEST_CASE("an authentic check that a stranger repeats triggers one check every Ta, not more") {
+    scripted_peer p{role::controlled};
+    p.meet();
+    const bytes request = p.make_check({.from = at("10.0.0.66"), .use_candidate = true});
+    std::size_t checks = 0;
+    for (int i = 0; i < 1000; ++i) {  // For one second.
+      p.ice.handle_input(p.now, at("10.0.0.1"), at("10.0.0.66"), request);
+      for (const sent& s : p.poll()) checks += s.is_request();
+      p.now += 1ms;
+      p.ice.handle_timeout(p.now);
+    }
+    CHECK(checks > 1);
+    CHECK(checks <= 50);
+    CHECK_FALSE(p.ice.selected_pair());
+  }
+
   TEST_CASE("early checks are remembered within a bound") {
     scripted_peer p{role::controlled};
     for (int i = 0; i < 60; ++i)

@@ -31,8 +31,8 @@ TEST_SUITE("ice over simulated networks") {
     w.b.ice.gather(w.now);
     CHECK(w.connect(w.a, w.b));
     CHECK(w.now - time_point{} <= 40ms);
-    CHECK(w.a.ice.selected_pair() == endpoint_pair{at("10.0.0.1"), at("10.0.0.2")});
-    CHECK(w.b.ice.selected_pair() == endpoint_pair{at("10.0.0.2"), at("10.0.0.1")});
+    CHECK(w.a.ice.selected_pair() == five_tuple{at("10.0.0.1"), at("10.0.0.2")});
+    CHECK(w.b.ice.selected_pair() == five_tuple{at("10.0.0.2"), at("10.0.0.1")});
     CHECK(w.a.ice.current_state() == state::completed);
     CHECK(w.b.ice.current_state() == state::completed);
     CHECK(w.a.ice.round_trip() == duration{20ms});
@@ -112,8 +112,8 @@ TEST_SUITE("ice over simulated networks") {
     w.a.ice.gather(w.now);
     w.b.ice.gather(w.now);
     CHECK(w.connect(w.a, w.b));
-    CHECK(w.a.ice.selected_pair() == endpoint_pair{at("192.168.1.2"), at("203.0.113.2", 40000)});
-    CHECK(w.b.ice.selected_pair() == endpoint_pair{at("192.168.2.2"), at("203.0.113.1", 40000)});
+    CHECK(w.a.ice.selected_pair() == five_tuple{at("192.168.1.2"), at("203.0.113.2", 40000)});
+    CHECK(w.b.ice.selected_pair() == five_tuple{at("192.168.2.2"), at("203.0.113.1", 40000)});
   }
 
   TEST_CASE("a NAT with a port for each destination is met at a peer-reflexive address") {

@@ -29,11 +29,15 @@ struct transmit {
 
 /// The same, for machines that choose where a datagram goes. `local` is the address
 /// of the socket to send from; a default `endpoint` leaves the choice to the driver.
+///
+/// Over TCP the bytes are one whole message of what the connection between `local` and `remote`
+/// carries: a driver that cannot take all of them takes none, as if a datagram were lost.
 struct addressed_transmit {
   endpoint local;
   endpoint remote;
   const_bytes bytes;
   traffic_class traffic{};
+  transport_protocol protocol = transport_protocol::udp;
 };
 
 /// What every state machine in the toolkit looks like from outside.

@@ -67,6 +67,16 @@ struct endpoint {
   friend constexpr auto operator<=>(const endpoint&, const endpoint&) = default;
 };
 
+/// The way between two transport addresses, seen from one of its ends: for UDP what tells one
+/// flow from another, for TCP a connection (RFC 8656 §2 calls it the 5-tuple).
+struct five_tuple {
+  endpoint local;
+  endpoint remote;
+  transport_protocol protocol = transport_protocol::udp;
+
+  friend constexpr auto operator<=>(const five_tuple&, const five_tuple&) = default;
+};
+
 /// Dotted decimals, or the canonical form of RFC 5952 §4. Empty for "no address".
 std::string to_string(const ip_address& address);
 /// `192.0.2.1:80` or `[2001:db8::1]:80` (RFC 5952 §6).
@@ -232,6 +242,15 @@ struct std::hash<weft::endpoint> {
     std::uint64_t h = 0xcbf29ce484222325 ^ e.port;  // FNV-1a
     for (const std::uint8_t octet : e.address.octets()) h = (h ^ octet) * 0x100000001b3;
     return static_cast<std::size_t>(h ^ h >> 32);
+  }
+};
+
+template <>
+struct std::hash<weft::five_tuple> {
+  std::size_t operator()(const weft::five_tuple& path) const noexcept {
+    const std::hash<weft::endpoint> hash;
+    const std::uint64_t local = hash(path.local) + static_cast<std::uint64_t>(path.protocol);
+    return static_cast<std::size_t>(local * 0x9e3779b97f4a7c15 ^ hash(path.remote));
   }
 };
 

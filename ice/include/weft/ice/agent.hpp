@@ -142,7 +142,7 @@ class agent {
   };
   /// Application data goes on this path from now on.
   struct selected_pair_changed {
-    endpoint_pair pair;
+    five_tuple pair;
   };
   /// A role conflict was repaired (RFC 8445 §7.3.1.1).
   struct role_changed {
@@ -245,7 +245,7 @@ class agent {
   // The data path
 
   /// Where application data may go now: the nominated pair, while consent lasts.
-  std::optional<endpoint_pair> selected_pair() const noexcept;
+  std::optional<five_tuple> selected_pair() const noexcept;
   /// Whether application data from there may be believed: a pair whose other end
   /// has answered an authenticated check.
   bool is_valid_path(const endpoint& local, const endpoint& remote) const noexcept;

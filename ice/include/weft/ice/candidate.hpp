@@ -80,14 +80,6 @@ constexpr std::uint64_t pair_priority(std::uint32_t of_controlling,
   return (lesser << 32) + 2 * greater + (of_controlling > of_controlled ? 1 : 0);
 }
 
-/// A socket's address and the address it talks to.
-struct endpoint_pair {
-  endpoint local;
-  endpoint remote;
-
-  friend constexpr auto operator<=>(const endpoint_pair&, const endpoint_pair&) = default;
-};
-
 }  // namespace weft::ice
 
 #endif  // WEFT_ICE_CANDIDATE_HPP
