@@ -248,9 +248,9 @@ struct std::hash<weft::endpoint> {
 template <>
 struct std::hash<weft::five_tuple> {
   std::size_t operator()(const weft::five_tuple& path) const noexcept {
-    const std::hash<weft::endpoint> hash;
-    const std::uint64_t local = hash(path.local) + static_cast<std::uint64_t>(path.protocol);
-    return static_cast<std::size_t>(local * 0x9e3779b97f4a7c15 ^ hash(path.remote));
+    const std::hash<weft::endpoint> of;
+    const std::uint64_t local = of(path.local) + static_cast<std::uint64_t>(path.protocol);
+    return static_cast<std::size_t>(local * 0x9e3779b97f4a7c15 ^ of(path.remote));
   }
 };
 
