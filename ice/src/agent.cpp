@@ -14,6 +14,8 @@ std::string_view to_string(error e) noexcept {
       return "no datagram can be sent to this candidate";
     case error::invalid_address:
       return "not the address of a socket";
+    case error::filtered:
+      return "an address not to be used";
     case error::too_many:
       return "too many";
     case error::restart_needed:
@@ -106,7 +108,7 @@ std::optional<agent::event> agent::poll_event() {
   return self_->poll_event();
 }
 
-std::optional<five_tuple> agent::selected_pair() const noexcept {
+std::optional<five_tuple> agent::selected_pair(std::uint16_t) const noexcept {
   return self_->selected_pair();
 }
 bool agent::is_valid_path(const endpoint& local, const endpoint& remote) const noexcept {
@@ -125,7 +127,7 @@ std::vector<candidate> agent::local_candidates() const {
 std::vector<candidate> agent::remote_candidates() const {
   return self_->remote_candidates();
 }
-std::optional<duration> agent::round_trip() const noexcept {
+std::optional<duration> agent::round_trip(std::uint16_t) const noexcept {
   return self_->round_trip();
 }
 

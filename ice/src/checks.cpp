@@ -130,8 +130,8 @@ void agent::implementation::consider_nomination() {
       std::ranges::any_of(checklist_.all(), [](const auto& p) { return p->nominating; });
   if (best == nullptr || nominating) return;
   if (checklist_.may_improve(*best)) {
-    const duration wait = best->round_trip ? 2 * *best->round_trip : options_.max_nomination_wait;
-    const time_point due = *first_valid_ + std::min(wait, options_.max_nomination_wait);
+    const duration wait = best->round_trip ? 2 * *best->round_trip : pair_policy::longest_wait;
+    const time_point due = *first_valid_ + std::min(wait, pair_policy::longest_wait);
     if (now_ < due) {
       nomination_due_ = due;
       return;

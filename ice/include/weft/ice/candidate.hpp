@@ -15,8 +15,17 @@ namespace weft::ice {
 enum class candidate_type : std::uint8_t { host, server_reflexive, peer_reflexive, relayed };
 std::string_view to_string(candidate_type type) noexcept;
 
-/// RFC 6544 §4.5. Candidates over TCP can be named, but no check is made on them yet.
+/// Who opens the connection (RFC 6544 §4.5).
 enum class tcp_type : std::uint8_t { active, passive, simultaneous_open };
+/// As RFC 6544 §4.5 writes it: `active`, `passive`, `so`.
+std::string_view to_string(tcp_type type) noexcept;
+
+/// How a host reaches its relay. The other side and the data are none the wiser.
+enum class relay_protocol : std::uint8_t { udp, tcp, tls, dtls };
+std::string_view to_string(relay_protocol p) noexcept;
+
+/// The port of an active candidate, which has none yet (RFC 6544 §4.5).
+inline constexpr std::uint16_t active_port = 9;
 
 /// A transport address at which an agent may be reached.
 struct candidate {
@@ -30,7 +39,16 @@ struct candidate {
   std::string name;            ///< A `.local` name that stands for the IP address, or empty.
   candidate_type type = candidate_type::host;
   std::optional<endpoint> related;  ///< The base of a reflexive candidate, for diagnosis.
-  std::optional<tcp_type> tcp;
+  std::optional<tcp_type> tcp;      ///< Set where `protocol` is TCP.
+
+  /// The browsers' `network-id` and `network-cost`; 0 where they are not signalled.
+  std::uint16_t network_id = 0;
+  std::uint16_t network_cost = 0;  ///< 0 to 999, the less the better.
+
+  // Of local candidates only, and never signalled
+
+  std::string server_url{};               ///< Of the server that gave it.
+  std::optional<relay_protocol> relay{};  ///< Set where `type` is relayed.
 
   friend bool operator==(const candidate&, const candidate&) = default;
 };
@@ -50,26 +68,64 @@ bool is_valid(const credentials& c) noexcept;
 enum class role : std::uint8_t { controlling, controlled };
 std::string_view to_string(role r) noexcept;
 
-/// RFC 8445 §5.1.2.2, with the values recommended there.
-constexpr std::uint32_t type_preference(candidate_type type) noexcept {
+/// RFC 8445 §5.1.2.2, with the values recommended there for UDP. Over TCP they are less, so that
+/// any direct path over UDP goes before one over TCP (RFC 6544 §4.2), and a relay last.
+constexpr std::uint32_t type_preference(
+    candidate_type type, transport_protocol protocol = transport_protocol::udp) noexcept {
+  const bool udp = protocol == transport_protocol::udp;
   switch (type) {
     case candidate_type::host:
-      return 126;
+      return udp ? 126 : 90;
     case candidate_type::peer_reflexive:
-      return 110;
+      return udp ? 110 : 80;
     case candidate_type::server_reflexive:
-      return 100;
+      return udp ? 100 : 70;
     case candidate_type::relayed:
       return 0;
   }
   return 0;
 }
 
-/// RFC 8445 §5.1.2.1.
+/// Of relayed candidates: the fewer layers between host and relay, the better. RFC 8445 §5.1.2.2
+/// recommends 0 for all; these are the browsers' values, still below all others.
+constexpr std::uint32_t type_preference(relay_protocol p) noexcept {
+  switch (p) {
+    case relay_protocol::udp:
+      return 2;
+    case relay_protocol::dtls:
+    case relay_protocol::tcp:
+      return 1;
+    case relay_protocol::tls:
+      return 0;
+  }
+  return 0;
+}
+
+/// RFC 6544 §4.2: the three upper bits of the local preference of a candidate over TCP.
+constexpr std::uint16_t direction_preference(candidate_type type, tcp_type tcp) noexcept {
+  const bool reflexive =
+      type == candidate_type::server_reflexive || type == candidate_type::peer_reflexive;
+  switch (tcp) {
+    case tcp_type::active:
+      return reflexive ? 4 : 6;
+    case tcp_type::passive:
+      return reflexive ? 2 : 4;
+    case tcp_type::simultaneous_open:
+      return reflexive ? 6 : 2;
+  }
+  return 0;
+}
+
+/// RFC 8445 §5.1.2.1, from its three parts.
+constexpr std::uint32_t make_priority(std::uint32_t type_pref, std::uint16_t local_preference,
+                                      std::uint16_t component) noexcept {
+  return type_pref << 24 | std::uint32_t{local_preference} << 8 | ((256u - component) & 0xff);
+}
+
+/// RFC 8445 §5.1.2.1, for a candidate over UDP.
 constexpr std::uint32_t candidate_priority(candidate_type type, std::uint16_t local_preference,
                                            std::uint16_t component = 1) noexcept {
-  return type_preference(type) << 24 | std::uint32_t{local_preference} << 8 |
-         ((256u - component) & 0xff);
+  return make_priority(type_preference(type), local_preference, component);
 }
 
 /// RFC 8445 §6.1.2.3. Both agents get the same number for a pair.
