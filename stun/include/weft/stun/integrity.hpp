@@ -13,7 +13,7 @@ namespace weft::stun {
 enum class integrity_algorithm : std::uint8_t { sha1, sha256 };
 
 /// A key for MESSAGE-INTEGRITY and MESSAGE-INTEGRITY-SHA256, prepared once for many
-/// messages. A plain value of 256 bytes.
+/// messages. A plain value of 128 bytes.
 class integrity_key {
  public:
   /// The key itself, as other credential mechanisms derive it.

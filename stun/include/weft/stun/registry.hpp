@@ -16,28 +16,36 @@ enum class message_class : std::uint8_t { request, indication, success, error };
 /// RFC 8489 §18.2: 12 bits.
 enum class method : std::uint16_t { binding = 0x001 };
 
-/// RFC 8489 §18.3, and RFC 8445 §16.1.
+/// RFC 8489 §18.3, and the extensions named behind each.
 enum class attribute_type : std::uint16_t {
   mapped_address = 0x0001,
+  change_request = 0x0003,  ///< RFC 5780 §7.2.
   username = 0x0006,
   message_integrity = 0x0008,
   error_code = 0x0009,
   unknown_attributes = 0x000a,
   realm = 0x0014,
   nonce = 0x0015,
+  access_token = 0x001b,  ///< RFC 7635 §6.2.
   message_integrity_sha256 = 0x001c,
   password_algorithm = 0x001d,
   userhash = 0x001e,
   xor_mapped_address = 0x0020,
   priority = 0x0024,       ///< RFC 8445 §16.1.
   use_candidate = 0x0025,  ///< RFC 8445 §16.1.
+  padding = 0x0026,        ///< RFC 5780 §7.6.
+  response_port = 0x0027,  ///< RFC 5780 §7.5.
   password_algorithms = 0x8002,
   alternate_domain = 0x8003,
   software = 0x8022,
   alternate_server = 0x8023,
+  transaction_transmit_counter = 0x8025,  ///< RFC 7982 §3.1.
   fingerprint = 0x8028,
-  ice_controlled = 0x8029,   ///< RFC 8445 §16.1.
-  ice_controlling = 0x802a,  ///< RFC 8445 §16.1.
+  ice_controlled = 0x8029,             ///< RFC 8445 §16.1.
+  ice_controlling = 0x802a,            ///< RFC 8445 §16.1.
+  response_origin = 0x802b,            ///< RFC 5780 §7.3.
+  other_address = 0x802c,              ///< RFC 5780 §7.4.
+  third_party_authorization = 0x802e,  ///< RFC 7635 §6.1.
 };
 
 /// RFC 8489 §14: attributes below 0x8000 must be understood or refused.
@@ -69,6 +77,8 @@ constexpr std::string_view to_string(attribute_type type) noexcept {
   switch (type) {
     case attribute_type::mapped_address:
       return "MAPPED-ADDRESS";
+    case attribute_type::change_request:
+      return "CHANGE-REQUEST";
     case attribute_type::username:
       return "USERNAME";
     case attribute_type::message_integrity:
@@ -81,6 +91,8 @@ constexpr std::string_view to_string(attribute_type type) noexcept {
       return "REALM";
     case attribute_type::nonce:
       return "NONCE";
+    case attribute_type::access_token:
+      return "ACCESS-TOKEN";
     case attribute_type::message_integrity_sha256:
       return "MESSAGE-INTEGRITY-SHA256";
     case attribute_type::password_algorithm:
@@ -93,6 +105,10 @@ constexpr std::string_view to_string(attribute_type type) noexcept {
       return "PRIORITY";
     case attribute_type::use_candidate:
       return "USE-CANDIDATE";
+    case attribute_type::padding:
+      return "PADDING";
+    case attribute_type::response_port:
+      return "RESPONSE-PORT";
     case attribute_type::password_algorithms:
       return "PASSWORD-ALGORITHMS";
     case attribute_type::alternate_domain:
@@ -101,12 +117,20 @@ constexpr std::string_view to_string(attribute_type type) noexcept {
       return "SOFTWARE";
     case attribute_type::alternate_server:
       return "ALTERNATE-SERVER";
+    case attribute_type::transaction_transmit_counter:
+      return "TRANSACTION_TRANSMIT_COUNTER";
     case attribute_type::fingerprint:
       return "FINGERPRINT";
     case attribute_type::ice_controlled:
       return "ICE-CONTROLLED";
     case attribute_type::ice_controlling:
       return "ICE-CONTROLLING";
+    case attribute_type::response_origin:
+      return "RESPONSE-ORIGIN";
+    case attribute_type::other_address:
+      return "OTHER-ADDRESS";
+    case attribute_type::third_party_authorization:
+      return "THIRD-PARTY-AUTHORIZATION";
   }
   return "";
 }

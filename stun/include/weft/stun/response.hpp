@@ -30,6 +30,11 @@ message_builder unknown_attribute_response(mutable_bytes buffer, const message_v
 const_bytes finish_response(message_builder& response, const message_view& request,
                             const integrity_key* key) noexcept;
 
+/// The same with the integrity attribute that a mechanism prescribes, such as
+/// `authenticated_user::response_integrity`.
+const_bytes finish_response(message_builder& response, const message_view& request,
+                            const integrity_key& key, integrity_algorithm algorithm) noexcept;
+
 }  // namespace weft::stun
 
 #endif  // WEFT_STUN_RESPONSE_HPP
