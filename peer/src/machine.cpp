@@ -23,17 +23,6 @@ protocol classify(const_bytes datagram) {
   return protocol::unknown;
 }
 
-ice::agent::options ice_options(const connection::options& opts) {
-  ice::agent::options out;
-  // Deviation from RFC 8445 §14.3, which has 500 ms: people wait for calls, and browsers ask again
-  // sooner still. Nine requests then take 27 s.
-  out.rto = std::chrono::milliseconds{100};
-  out.max_requests = 9;
-  for (const auto& server : opts.stun_servers)
-    out.stun_servers.push_back({server.address, server.url});
-  return out;
-}
-
 ice_connection_state to_peer(ice::state s) {
   switch (s) {
     case ice::state::new_:
@@ -78,7 +67,7 @@ connection::implementation::implementation(random_source& random, dtls::certific
       random_{&random},
       certificate_{std::move(certificate)},
       fingerprint_{certificate_.fingerprint()},
-      ice_{random, ice_options(opts)},
+      ice_{random, opts.ice},
       channels_{events_, opts.max_channels} {
   std::array<std::uint8_t, 8> id;
   random.fill(id);
@@ -233,8 +222,7 @@ void connection::implementation::handle_ice_event(const ice::agent::event& e) {
             signal_candidate({});
           },
           [&](const ice::agent::gathering_error& failed) {
-            events_.push_back(ice_candidate_error{failed.server.address, failed.server.url,
-                                                  failed.code, failed.text});
+            events_.push_back(ice_candidate_error{{}, failed.server.url, failed.code, failed.text});
           },
           [&](const ice::agent::state_changed& changed) { set_ice_state(to_peer(changed.state)); },
           [&](const ice::agent::resolve_name& asked) {

@@ -17,6 +17,10 @@
 #include <weft/core/result.hpp>
 #include <weft/core/time.hpp>
 #include <weft/dtls/certificate.hpp>
+#include <weft/ice/agent.hpp>
+#include <weft/peer/ice_server.hpp>
+#include <weft/peer/ice_transport.hpp>
+#include <weft/peer/statistics.hpp>
 #include <weft/peer/types.hpp>
 
 namespace weft::peer {
@@ -24,9 +28,12 @@ namespace weft::peer {
 /// The W3C's RTCPeerConnection as a machine: ICE, DTLS, SCTP and data channels behind
 /// one set of inputs and outputs. It opens no socket, reads no clock and calls nobody.
 ///
-/// A driver gives it the addresses of its sockets with `add_local_address`, moves
-/// datagrams and time as `weft::machine` describes, answers `resolve_name`, and carries
-/// descriptions and candidates to the other side by whatever means it likes.
+/// A driver does for it what `ice_transport` asks of one, and somebody carries descriptions and
+/// candidates to the other side by whatever means there are.
+///
+/// Networks change under it: addresses that come are gathered for and checked, and what was on one
+/// that has gone moves to another path. Where no path is left that the other side knows
+/// of, it asks by `negotiation_needed` for an offer, which then restarts ICE.
 ///
 /// Audio and video sections of a remote offer are rejected; the data section is taken. Where data
 /// may use the transport of the first section, that one stays, inactive (RFC 9143 §7.3.3).
@@ -34,13 +41,29 @@ namespace weft::peer {
 /// Thread-compatible: one thread at a time for one connection.
 class connection {
  public:
-  struct stun_server {
-    endpoint address;
-    std::string url;  ///< For `ice_candidate_error`, such as "stun:stun.example.org:3478".
-  };
+  /// What a connection has other than an agent alone. Deviation from RFC 8445 §14.3, which has
+  /// 500 ms between requests: people wait for calls, and browsers ask again sooner still. Nine
+  /// requests then take 27 s.
+  static ice::agent::options default_ice_options() {
+    ice::agent::options out;
+    out.rto = std::chrono::milliseconds{100};
+    out.max_requests = 9;
+    return out;
+  }
 
   struct options {
-    std::vector<stun_server> stun_servers{};
+    /// RTCConfiguration. See `check` of ice_server.hpp.
+    std::vector<ice_server> ice_servers{};
+    peer::ice_transport_policy ice_transport_policy = peer::ice_transport_policy::all;
+    /// Not 0: gathering begins with the first local address, and a description finds its candidates
+    /// ready. They are signalled after `set_local_description` all the same.
+    std::uint16_t ice_candidate_pool_size = 0;
+    /// What RTCConfiguration leaves out: filters, privacy, timings, bounds.
+    ice::agent::options ice = default_ice_options();
+
+    /// So long without a path, after own addresses have changed, and the connection asks for ICE
+    /// to be restarted. Checks from a new address to a reachable peer take a round trip or two.
+    duration restart_after = std::chrono::seconds{3};
 
     /// Offer a data section even when no channel was created (RTCConfiguration's
     /// `alwaysNegotiateDataChannels`).
@@ -88,17 +111,25 @@ class connection {
   struct candidate_gathered {
     ice_candidate candidate;
   };
-  /// RTCPeerConnectionIceErrorEvent: a STUN server that did not help. Gathering goes on.
+  /// RTCPeerConnectionIceErrorEvent: a server that did not help. Gathering goes on.
   struct ice_candidate_error {
-    endpoint address;  ///< Of the server.
+    endpoint address;  ///< Ours, from which it was asked; none if from several.
     std::string url;
-    std::uint16_t code;  ///< The server's STUN error code, or 701 when it did not answer.
+    std::uint16_t code;  ///< The server's STUN error code, or 701 when it could not be reached.
     std::string text;
   };
-  /// Somebody has to look up an mDNS name and call `resolve`.
-  struct resolve_name {
-    std::string name;
-  };
+  /// RTCIceTransport's `selectedcandidatepairchange`.
+  using selected_pair_changed = ice_transport::selected_pair_changed;
+
+  // Events for the driver: see `ice_transport`
+  using connect = ice_transport::connect;
+  using disconnect = ice_transport::disconnect;
+  using resolve_server = ice_transport::resolve_server;
+  using resolve_name = ice_transport::resolve_name;
+  using verify_server = ice_transport::verify_server;
+  using register_name = ice_transport::register_name;
+  using release_name = ice_transport::release_name;
+
   struct negotiation_needed {};
   /// The other side opened this channel.
   struct data_channel_added {
@@ -118,11 +149,13 @@ class connection {
   struct buffered_amount_low {
     channel_handle channel;
   };
-  using event = std::variant<signaling_state_changed, ice_gathering_state_changed,
-                             ice_connection_state_changed, connection_state_changed,
-                             candidate_gathered, ice_candidate_error, resolve_name,
-                             negotiation_needed, data_channel_added, data_channel_opened,
-                             data_channel_closing, data_channel_closed, buffered_amount_low>;
+  using event =
+      std::variant<signaling_state_changed, ice_gathering_state_changed,
+                   ice_connection_state_changed, connection_state_changed, candidate_gathered,
+                   ice_candidate_error, selected_pair_changed, connect, disconnect, resolve_server,
+                   resolve_name, verify_server, register_name, release_name, negotiation_needed,
+                   data_channel_added, data_channel_opened, data_channel_closing,
+                   data_channel_closed, buffered_amount_low>;
 
   struct counters {
     std::uint64_t datagrams_received = 0;
@@ -150,13 +183,24 @@ class connection {
   connection& operator=(connection&&) noexcept;
   ~connection();
 
-  // Commands: sockets
-  /// A socket of the driver's, by the address it is bound to: becomes a host candidate. All
-  /// are given before the first local description, with which gathering begins;
-  /// `invalid_state` after that.
+  // Commands: sockets and servers
+  /// A socket of the driver's, or over TCP an address from which or at which connections can be
+  /// made; becomes a host candidate. At any time. Gathering begins with the first local
+  /// description. Fails with `bad_argument` (no address or port), `resource` (a bound or a filter
+  /// of `options::ice`), `invalid_state` (closed).
+  result<void, error> add_local_address(time_point now, const ice::local_address& local);
+  /// The same for UDP and a network nothing is known of.
   result<void, error> add_local_address(time_point now, const endpoint& local);
-  /// What a name asked for by `resolve_name` stands for; nothing if it could not be found.
+  /// It is gone. At any time; one that is not known changes nothing.
+  void remove_local_address(time_point now, const endpoint& local,
+                            transport_protocol protocol = transport_protocol::udp);
+  /// What a name asked for by `resolve_server` or `resolve_name` stands for; nothing if it could
+  /// not be found.
   void resolve(time_point now, std::string_view name, std::span<const ip_address> addresses);
+  /// Whether the certificate of `verify_server` is the right one.
+  void server_verified(time_point now, const five_tuple& path, bool trusted);
+  /// `setConfiguration` with other servers or credentials: see `ice_transport::set_servers`.
+  void set_ice_servers(time_point now, std::vector<ice_server> servers);
 
   // Commands: negotiation (RFC 9429 §4.1)
   struct offer_options {
@@ -196,6 +240,10 @@ class connection {
   /// `add_local_address`.
   bool handle_input(time_point now, const endpoint& local, const endpoint& remote,
                     const_bytes datagram);
+  /// The same, or bytes of a stream: see `ice_transport`.
+  bool handle_input(time_point now, const five_tuple& path, const_bytes bytes);
+  void handle_connected(time_point now, const five_tuple& path);
+  void handle_disconnected(time_point now, const five_tuple& path);
   void handle_timeout(time_point now);
 
   // Outputs
@@ -220,7 +268,12 @@ class connection {
   std::optional<data_channel_info> channel(channel_handle channel) const;
   /// Payload that the other side takes in one message; nothing before SCTP is negotiated.
   std::optional<std::size_t> max_message_size() const noexcept;
+  /// The path in use; `local` may be an address of a relay.
+  std::optional<five_tuple> selected_pair() const noexcept;
   counters stats() const noexcept;
+  transport_statistics transport_stats() const;
+  std::vector<ice::candidate_statistics> candidate_stats() const;
+  std::vector<ice::candidate_pair_statistics> pair_stats() const;
 
  private:
   class implementation;
