@@ -5,9 +5,12 @@
 // hash of a short message.
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/md5.h>
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <memory>
 
 namespace weft::stun {
 namespace {
@@ -16,7 +19,7 @@ constexpr std::size_t block_size = 64;
 constexpr std::uint8_t inner_pad = 0x36;  // RFC 2104 §2
 constexpr std::uint8_t outer_pad = 0x5c;
 
-struct sha1 {
+struct sha1_hash {
   using context = SHA_CTX;
   using digest = sha1_digest;
   static constexpr std::size_t words = 5;
@@ -38,7 +41,7 @@ struct sha1 {
   }
 };
 
-struct sha256 {
+struct sha256_hash {
   using context = SHA256_CTX;
   using digest = sha256_digest;
   static constexpr std::size_t words = 8;
@@ -118,18 +121,83 @@ typename Hash::digest sign(const std::array<std::uint32_t, 16>& state, const_byt
   return digest;
 }
 
-}  // namespace
+constexpr int tag_size = 16;
 
-hmac_sha1_key::hmac_sha1_key(const_bytes key) noexcept : state_{prepare<sha1>(key)} {}
+struct free_context {
+  void operator()(EVP_CIPHER_CTX* c) const noexcept { EVP_CIPHER_CTX_free(c); }
+};
+using cipher_context = std::unique_ptr<EVP_CIPHER_CTX, free_context>;
 
-sha1_digest hmac_sha1_key::operator()(const_bytes head, const_bytes tail) const noexcept {
-  return sign<sha1>(state_, head, tail);
+// Null for what RFC 5116 §5.1 and §5.2 do not have.
+const EVP_CIPHER* gcm_cipher(const_bytes key, const_bytes nonce) noexcept {
+  if (nonce.size() != 12) return nullptr;
+  if (key.size() == 16) return EVP_aes_128_gcm();
+  return key.size() == 32 ? EVP_aes_256_gcm() : nullptr;
 }
 
-hmac_sha256_key::hmac_sha256_key(const_bytes key) noexcept : state_{prepare<sha256>(key)} {}
+}  // namespace
+
+hmac_sha1_key::hmac_sha1_key(const_bytes key) noexcept : state_{prepare<sha1_hash>(key)} {}
+
+sha1_digest hmac_sha1_key::operator()(const_bytes head, const_bytes tail) const noexcept {
+  return sign<sha1_hash>(state_, head, tail);
+}
+
+hmac_sha256_key::hmac_sha256_key(const_bytes key) noexcept : state_{prepare<sha256_hash>(key)} {}
 
 sha256_digest hmac_sha256_key::operator()(const_bytes head, const_bytes tail) const noexcept {
-  return sign<sha256>(state_, head, tail);
+  return sign<sha256_hash>(state_, head, tail);
+}
+
+md5_digest md5(std::span<const const_bytes> parts) noexcept {
+  MD5_CTX c;
+  MD5_Init(&c);
+  for (const const_bytes part : parts) MD5_Update(&c, part.data(), part.size());
+  md5_digest digest;
+  MD5_Final(digest.data(), &c);
+  return digest;
+}
+
+sha256_digest sha256(std::span<const const_bytes> parts) noexcept {
+  SHA256_CTX c;
+  SHA256_Init(&c);
+  for (const const_bytes part : parts) SHA256_Update(&c, part.data(), part.size());
+  sha256_digest digest;
+  SHA256_Final(digest.data(), &c);
+  return digest;
+}
+
+bool aes_gcm_seal(const_bytes key, const_bytes nonce, const_bytes associated, const_bytes plain,
+                  mutable_bytes sealed) noexcept {
+  const EVP_CIPHER* const cipher = gcm_cipher(key, nonce);
+  const cipher_context context{EVP_CIPHER_CTX_new()};
+  if (cipher == nullptr || !context || sealed.size() != plain.size() + tag_size) return false;
+  int size = 0;
+  return EVP_EncryptInit_ex(context.get(), cipher, nullptr, key.data(), nonce.data()) == 1 &&
+         EVP_EncryptUpdate(context.get(), nullptr, &size, associated.data(),
+                           static_cast<int>(associated.size())) == 1 &&
+         EVP_EncryptUpdate(context.get(), sealed.data(), &size, plain.data(),
+                           static_cast<int>(plain.size())) == 1 &&
+         EVP_EncryptFinal_ex(context.get(), sealed.data() + size, &size) == 1 &&
+         EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_GET_TAG, tag_size,
+                             sealed.data() + plain.size()) == 1;
+}
+
+bool aes_gcm_open(const_bytes key, const_bytes nonce, const_bytes associated, const_bytes sealed,
+                  mutable_bytes plain) noexcept {
+  const EVP_CIPHER* const cipher = gcm_cipher(key, nonce);
+  const cipher_context context{EVP_CIPHER_CTX_new()};
+  if (cipher == nullptr || !context || sealed.size() != plain.size() + tag_size) return false;
+  std::array<std::uint8_t, tag_size> tag;
+  std::ranges::copy(sealed.last(tag_size), tag.begin());
+  int size = 0;
+  return EVP_DecryptInit_ex(context.get(), cipher, nullptr, key.data(), nonce.data()) == 1 &&
+         EVP_DecryptUpdate(context.get(), nullptr, &size, associated.data(),
+                           static_cast<int>(associated.size())) == 1 &&
+         EVP_DecryptUpdate(context.get(), plain.data(), &size, sealed.data(),
+                           static_cast<int>(plain.size())) == 1 &&
+         EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_SET_TAG, tag_size, tag.data()) == 1 &&
+         EVP_DecryptFinal_ex(context.get(), plain.data() + size, &size) == 1;
 }
 
 bool equal_in_constant_time(const_bytes a, const_bytes b) noexcept {

@@ -22,11 +22,20 @@ const_bytes finish_response(message_builder& response, const message_view& reque
                             const integrity_key* key) noexcept {
   if (key != nullptr) {
     // RFC 8489 §9.1.3: the stronger of what the request had, and only that.
-    if (request.message_integrity_sha256()) {
-      response.add_message_integrity_sha256(*key);
-    } else {
-      response.add_message_integrity(*key);
-    }
+    return finish_response(response, request, *key,
+                           request.message_integrity_sha256() ? integrity_algorithm::sha256
+                                                              : integrity_algorithm::sha1);
+  }
+  if (request.fingerprint()) response.add_fingerprint();
+  return response.finish();
+}
+
+const_bytes finish_response(message_builder& response, const message_view& request,
+                            const integrity_key& key, integrity_algorithm algorithm) noexcept {
+  if (algorithm == integrity_algorithm::sha256) {
+    response.add_message_integrity_sha256(key);
+  } else {
+    response.add_message_integrity(key);
   }
   if (request.fingerprint()) response.add_fingerprint();
   return response.finish();

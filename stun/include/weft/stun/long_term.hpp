@@ -43,7 +43,7 @@ std::array<char, nonce_cookie_size> nonce_cookie(const security_features& featur
 
 /// The features a nonce tells of; nothing if it has no cookie. Features unknown here are
 /// ignored.
-std::optional<security_features> read_nonce_cookie(std::string_view nonce) noexcept;
+std::optional<security_features> read_nonce_cookie(std::string_view nonce);
 
 }  // namespace weft::stun
 

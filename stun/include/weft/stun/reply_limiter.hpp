@@ -59,6 +59,7 @@ class reply_limiter {
   };
 
   allowance& of(const ip_address& source);
+  void earn_back(time_point now, allowance& a) const;
 
   options options_;
   std::uint64_t secret_[2];
