@@ -228,7 +228,7 @@ TEST_CASE("a STUN server that does not answer is reported with its address and d
   asio::ip::udp::socket silent{f.context, {asio::ip::address_v4::loopback(), 0}};
   const weft::endpoint server = weft::io::from_asio(silent.local_endpoint());
   peer_runner::options opts;
-  opts.connection.stun_servers = {{server, "stun:silent.example"}};
+  opts.connection.ice_servers = {{.urls = {"stun:" + to_string(server)}}};
   peer_runner alice = f.make(opts), bob = f.make(opts);
   std::optional<connection::ice_candidate_error> complaint;
   bool open = false;
@@ -243,7 +243,7 @@ TEST_CASE("a STUN server that does not answer is reported with its address and d
   CHECK(weft::io::now() < start + 2s);
   CHECK(f.run_until([&] { return complaint.has_value(); }, 60s));
   REQUIRE(complaint.has_value());
-  CHECK(complaint->address == server);
+  CHECK(complaint->url == "stun:" + to_string(server));
   CHECK(complaint->code == 701);
 }
 
