@@ -1,108 +1,165 @@
 #include <doctest/doctest.h>
 
-#include <array>
+#include <algorithm>
 #include <string>
-#include <string_view>
 
+#include "nat_kinds.hpp"
 #include "world.hpp"
 
 namespace weft::internet_test {
 namespace {
 
-using sim::dependence;
+/// Which side has a TURN server beside the STUN server that both have.
+enum class relay_of { nobody, a, both };
 
-/// The nine kinds of NAT by RFC 4787: mapping, then filtering; E is endpoint-independent, A
-/// address-dependent, P address-and-port-dependent.
-constexpr std::array<std::string_view, 9> kinds{"EE", "EA", "EP", "AE", "AA",
-                                                "AP", "PE", "PA", "PP"};
+/// The public network has 20 ms one way, private ones 1 ms: 44 ms there and back again to a
+/// server, 44 ms between two homes.
+struct matrix_world : world {
+  explicit matrix_world(std::uint64_t seed, relay_of r = relay_of::nobody) : world{seed} {
+    add_stun_server("198.51.100.1");
+    if (r != relay_of::nobody) add_relay_server({"198.51.100.3"}, open_relay_options());
+    for (const bool with_relay : {r != relay_of::nobody, r == relay_of::both}) {
+      peer::ice_transport::options opts;
+      opts.servers = {{{"stun:198.51.100.1"}}};
+      if (with_relay) opts.servers.push_back(relay_user({"turn:198.51.100.3"}));
+      add_party(opts);
+    }
+  }
 
-dependence dependence_of(char letter) {
-  if (letter == 'E') return dependence::endpoint_independent;
-  if (letter == 'A') return dependence::address_dependent;
-  return dependence::address_and_port_dependent;
-}
-
-sim::nat::options options_of(std::string_view kind) {
-  sim::nat::options n;
-  n.mapping = dependence_of(kind[0]);
-  n.filtering = dependence_of(kind[1]);
-  return n;
-}
-
-/// Whether two sides connect directly, each behind a NAT of its own.
-///
-/// S and T are their sockets; s and t what a STUN server has seen of them, which is what each
-/// signals; s' and t' the ports on which they really come, the same ones where mapping is E.
-///
-/// - E with E: both send to the port on which the other comes. The first packets may be
-///   filtered, but they open the way for those of the other side. Always connected.
-/// - E with A or P: T comes from a t' that S does not know. If S filters by P, nothing that T sends
-///   passes: not connected. If S filters by E or A it passes, since S has sent to t and so to
-///   the address of T; S answers t', which is a way T has opened. Connected. (RFC 4787 §5, REQ-8,
-///   says the same of ICE.)
-/// - A or P with A or P: both come from ports the other does not know. Whoever filters by P lets
-///   nothing in, and an answer has to come in on both sides: both filter by E or A. S hears from t'
-///   and checks that, T hears this check from s' and checks s'. With mapping by P each of
-///   these is a new destination, so every check and every answer comes from a port nobody
-///   has sent to; if both map so that never ends, as no answer comes from where its request went
-///   (RFC 8445 §7.2.5.2.1). If one maps by A, its s' is the same for all ports of T, and the second
-///   check of T is answered from there. Connected unless both map by P.
-constexpr std::array<std::string_view, 9> directly{
-    //  EE EA EP AE AA AP PE PA PP
-    "+  +  +  +  +  +  +  +  +",  // EE
-    "+  +  +  +  +  +  +  +  +",  // EA
-    "+  +  +  -  -  -  -  -  -",  // EP
-    "+  +  -  +  +  -  +  +  -",  // AE
-    "+  +  -  +  +  -  +  +  -",  // AA
-    "+  +  -  -  -  -  -  -  -",  // AP
-    "+  +  -  +  +  -  -  -  -",  // PE
-    "+  +  -  +  +  -  -  -  -",  // PA
-    "+  +  -  -  -  -  -  -  -",  // PP
+  std::uint64_t checks() const {
+    return std::max(a().transport.ice_stats().checks_sent, b().transport.ice_stats().checks_sent);
+  }
+  duration elapsed() const { return now - time_point{}; }
 };
 
-bool connects_directly(std::size_t one, std::size_t other) {
-  return directly[one][3 * other] == '+';
-}
-
-struct two_homes : world {
-  two_homes(std::uint64_t seed, std::string_view kind_a, std::string_view kind_b) : world{seed} {
-    const endpoint server = add_stun_server("198.51.100.1");
-    ice::agent::options opts;
-    opts.stun_servers = {{server, "stun:one"}};
-    a = &add_party(opts);
-    opts.role = ice::role::controlled;
-    b = &add_party(opts);
-    add_interface(*a, net.add_network({.address = ip("203.0.113.1"), .nat = options_of(kind_a)}),
-                  "192.168.1.2");
-    add_interface(*b, net.add_network({.address = ip("203.0.113.2"), .nat = options_of(kind_b)}),
-                  "192.168.1.3");
+struct two_homes : matrix_world {
+  two_homes(std::size_t kind_a, std::size_t kind_b, relay_of r = relay_of::nobody)
+      : matrix_world{kind_a * 9 + kind_b, r} {
+    const auto home_a =
+        net.add_network({.address = ip("203.0.113.1"), .nat = nat_of_kind(nat_kinds[kind_a])});
+    const auto home_b =
+        net.add_network({.address = ip("203.0.113.2"), .nat = nat_of_kind(nat_kinds[kind_b])});
+    a().add_interface(now, home_a, "192.168.1.2");
+    b().add_interface(now, home_b, "192.168.1.3");
     introduce();
   }
-  party* a;
-  party* b;
 };
 
-TEST_SUITE("ICE through NATs of every kind") {
-  TEST_CASE("two homes connect directly exactly if the theory says so") {
-    for (std::size_t i = 0; i < kinds.size(); ++i) {
-      for (std::size_t k = 0; k < kinds.size(); ++k) {
-        two_homes w{i * 9 + k, kinds[i], kinds[k]};
-        const std::string cell = std::string{kinds[i]} + " with " + std::string{kinds[k]};
+/// Both in one network, where they reach each other only by way of the gateway.
+struct one_home : matrix_world {
+  one_home(std::size_t kind, bool hairpin, relay_of r = relay_of::nobody) : matrix_world{kind, r} {
+    auto nat = nat_of_kind(nat_kinds[kind]);
+    nat.hairpin = hairpin;
+    const auto home = net.add_network({.address = ip("203.0.113.1"), .nat = nat, .isolated = true});
+    a().add_interface(now, home, "192.168.1.2");
+    b().add_interface(now, home, "192.168.1.3");
+    introduce();
+  }
+};
+
+template <class Check>
+void for_every_pair_of_kinds(Check check) {
+  for (std::size_t i = 0; i < nat_kinds.size(); ++i) {
+    for (std::size_t k = 0; k < nat_kinds.size(); ++k) {
+      const std::string cell = std::string{nat_kinds[i]} + " with " + std::string{nat_kinds[k]};
+      CAPTURE(cell);
+      check(i, k);
+    }
+  }
+}
+
+TEST_SUITE("calls through NATs of every kind") {
+  TEST_CASE("without a relay two homes connect exactly if theory says so") {
+    for_every_pair_of_kinds([](std::size_t i, std::size_t k) {
+      two_homes w{i, k};
+      const bool connected = w.connect(90s);
+      CHECK(connected == connects_directly(i, k));
+      if (connected) {
+        CHECK(w.elapsed() <= 300ms);
+        CHECK(w.checks() <= 6);
+        w.run(1s);
+        CHECK(w.agree());
+      } else {
+        CHECK(w.a().transport.current_state() == ice::state::failed);
+        CHECK(w.b().transport.current_state() == ice::state::failed);
+        CHECK(w.checks() <= 100);
+      }
+    });
+  }
+
+  TEST_CASE("with relays they always connect, and by a relay only if theory says they must") {
+    for (const auto r : {relay_of::a, relay_of::both}) {
+      const bool of_both = r == relay_of::both;
+      CAPTURE(of_both);
+      for_every_pair_of_kinds([&](std::size_t i, std::size_t k) {
+        two_homes w{i, k, r};
+        REQUIRE(w.connect());
+        CHECK(w.elapsed() <= 600ms);
+        CHECK(w.checks() <= 20);
+        w.run(2s);
+        CHECK(w.agree());
+        CHECK(w.is_relayed(w.a()) == !connects_directly(i, k));
+      });
+    }
+  }
+
+  TEST_CASE("behind one NAT that keeps its hosts apart it takes hairpinning (RFC 4787 §6)") {
+    for (std::size_t kind = 0; kind < nat_kinds.size(); ++kind) {
+      for (const bool hairpin : {false, true}) {
+        const std::string cell{nat_kinds[kind]};
         CAPTURE(cell);
-        const bool connected = w.connect(90s);
-        CHECK(connected == connects_directly(i, k));
-        CHECK(w.most_at_once <= 4);
-        const auto checks = [&] {
-          return std::max(w.a->ice.stats().checks_sent, w.b->ice.stats().checks_sent);
-        };
+        CAPTURE(hairpin);
+        // The address is one, and the ports are as if there were two NATs of one kind.
+        const bool direct = hairpin && connects_directly(kind, kind);
+        one_home alone{kind, hairpin};
+        const bool connected = alone.connect(90s);
+        CHECK(connected == direct);
         if (connected) {
-          CHECK(w.now - time_point{} <= 300ms);
-          CHECK(checks() <= 6);
+          CHECK(alone.elapsed() <= 300ms);
         } else {
-          CHECK(w.a->ice.current_state() == ice::state::failed);
-          CHECK(w.b->ice.current_state() == ice::state::failed);
-          CHECK(checks() <= 100);
+          CHECK(alone.a().transport.current_state() == ice::state::failed);
+          CHECK(alone.checks() <= 100);
         }
+        one_home helped{kind, hairpin, relay_of::both};
+        REQUIRE(helped.connect());
+        CHECK(helped.elapsed() <= 600ms);
+        helped.run(2s);
+        CHECK(helped.is_relayed(helped.a()) == !direct);
+      }
+    }
+  }
+
+  TEST_CASE("on one network they connect by their own addresses, whatever the NAT does") {
+    for (std::size_t kind = 0; kind < nat_kinds.size(); ++kind) {
+      matrix_world w{kind, relay_of::both};
+      const auto home =
+          w.net.add_network({.address = ip("203.0.113.1"), .nat = nat_of_kind(nat_kinds[kind])});
+      w.a().add_interface(w.now, home, "192.168.1.2");
+      w.b().add_interface(w.now, home, "192.168.1.3");
+      w.introduce();
+      REQUIRE(w.connect());
+      CHECK(w.elapsed() <= 50ms);
+      REQUIRE(w.a().transport.selected_pair());
+      CHECK(w.a().transport.selected_pair()->remote.address == ip("192.168.1.3"));
+      CHECK(w.b().transport.selected_pair()->remote.address == ip("192.168.1.2"));
+    }
+  }
+
+  TEST_CASE("behind the NAT of one carrier it is this one that has to hairpin") {
+    for (const bool hairpin : {false, true}) {
+      for (const auto r : {relay_of::nobody, relay_of::both}) {
+        matrix_world w{1, r};
+        sim::nat::options carrier_nat;
+        carrier_nat.hairpin = hairpin;
+        const auto carrier =
+            w.net.add_network({.address = ip("203.0.113.1"), .nat = carrier_nat, .isolated = true});
+        const auto home_a = w.net.add_network({.outer = carrier, .address = ip("100.64.0.2")});
+        const auto home_b = w.net.add_network({.outer = carrier, .address = ip("100.64.0.3")});
+        w.a().add_interface(w.now, home_a, "192.168.1.2");
+        w.b().add_interface(w.now, home_b, "192.168.1.2");
+        w.introduce();
+        CHECK(w.connect(90s) == (hairpin || r != relay_of::nobody));
+        if (w.are_connected()) CHECK(w.is_relayed(w.a()) == !hairpin);
       }
     }
   }

@@ -1,69 +1,39 @@
 #ifndef WEFT_TESTS_INTERNET_WORLD_HPP
 #define WEFT_TESTS_INTERNET_WORLD_HPP
 
-#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
-#include <weft/ice/agent.hpp>
 #include <weft/stun/binding_server.hpp>
 
+#include "party.hpp"
+#include "relay_server.hpp"
 #include "support/internet.hpp"
 
-/// Two sides of a call, and the servers that help them, on a simulated Internet.
 namespace weft::internet_test {
 
-using namespace std::chrono_literals;
-using sim::internet;
-
-inline ip_address ip(std::string_view text) {
-  return ip_address::parse(text).value();
-}
-inline endpoint at(std::string_view address, std::uint16_t port) {
-  return {ip(address), port};
-}
-
-/// One side of a call, with what it has said.
-struct party {
-  party(internet::host h, std::uint64_t seed, const ice::agent::options& opts)
-      : host{h}, random{seed}, ice{random, opts} {}
-
-  bool is_connected() const {
-    return ice.current_state() == ice::state::connected ||
-           ice.current_state() == ice::state::completed;
-  }
-
-  internet::host host;
-  seeded_random random;
-  ice::agent ice;
-  std::vector<ice::agent::event> events;
-  std::vector<ice::candidate> unsent;  ///< Gathered, not yet signalled.
-  bool end_unsent = false;
-  std::uint64_t datagrams = 0;  ///< That it has sent.
-};
-
+/// Two sides of a call, and the servers that help them, on a simulated Internet.
 class world {
  public:
   explicit world(std::uint64_t seed, const sim::conditions& link = {.delay = 20ms})
       : net{seed, link}, seed_{seed} {}
 
-  /// A STUN server of the public network.
-  endpoint add_stun_server(std::string_view address);
-  /// An address that nobody answers at.
-  endpoint add_dead_server(std::string_view address);
-  party& add_party(const ice::agent::options& opts);
-  /// An interface, with a socket for UDP that the party is told of.
-  endpoint add_interface(party& p, internet::network n, std::string_view address);
+  /// A STUN server of the public network, at `stun:ADDRESS`.
+  void add_stun_server(std::string_view address);
+  relay_server& add_relay_server(const std::vector<std::string>& addresses,
+                                 turn::server::options opts = {});
+  party& add_party(peer::ice_transport::options opts);
 
-  /// Signalling, which takes no time: both know each other's credentials, candidates
-  /// trickle as they are gathered.
+  /// Signalling takes no time: both know each other's credentials, and candidates go
+  /// over as they are gathered.
   void introduce();
+  /// `from` begins anew, and the other side follows.
+  void restart(party& from);
+
   /// Runs until `done()` or for `limit`. Returns whether it was done.
   template <class Done>
   bool run(duration limit, Done done) {
@@ -83,25 +53,43 @@ class world {
     run(limit, [] { return false; });
   }
   bool connect(duration limit = 60s) {
-    return run(limit, [&] { return parties[0]->is_connected() && parties[1]->is_connected(); });
+    return run(limit, [&] { return are_connected(); });
   }
+  bool are_connected() const { return a().is_connected() && b().is_connected(); }
+  /// Both have the same pair, and it is one.
+  bool agree() const;
+  /// Whether the call goes over a relay, as `p` knows.
+  bool is_relayed(const party& p) const;
+
+  party& a() const { return *parties.at(0); }
+  party& b() const { return *parties.at(1); }
 
   time_point now{};
   internet net;
   std::vector<std::unique_ptr<party>> parties;
-  std::uint64_t most_at_once = 0;  ///< Datagrams that one party sent in one instant.
+  std::vector<std::unique_ptr<relay_server>> relays;
+  /// Whether the end of candidates is signalled: not where interfaces come and go (RFC 8838 §13).
+  bool signals_end = true;
 
  private:
   std::optional<time_point> next_event() const;
   void step(time_point next);
   void settle();
-  void deliver(const internet::arrival& a);
-  void note_events(party& p);
+  bool signal(party& from, party& to) const;
 
   std::uint64_t seed_;
-  std::map<endpoint, stun::binding_server> stun_servers_;
-  std::map<endpoint, internet::host> server_hosts_;
+  struct stun_host {
+    internet::host host;
+    stun::binding_server server;
+  };
+  std::map<endpoint, stun_host> stun_servers_;
 };
+
+/// As `world::add_relay_server` knows it.
+peer::ice_server relay_user(std::vector<std::string> urls);
+/// Lets relays be used between the addresses that these tests have: those set aside for
+/// documentation, which a server refuses unless told otherwise.
+turn::server::options open_relay_options();
 
 }  // namespace weft::internet_test
 
