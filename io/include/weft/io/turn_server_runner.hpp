@@ -9,6 +9,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -22,6 +23,8 @@
 #include <weft/turn/server.hpp>
 
 namespace weft::io {
+
+class turn_server_shared;
 
 /// Runs a `turn::server` on real sockets: owns it, and moves what clients and peers send.
 ///
@@ -122,7 +125,6 @@ class turn_server_runner {
   counters stats() const;
 
  private:
-  class shared;
   /// Has the machine asked for what it has to say.
   struct waker {
     turn_server_runner& runner;
@@ -130,13 +132,16 @@ class turn_server_runner {
     ~waker() { runner.wake(); }
   };
 
-  explicit turn_server_runner(std::unique_ptr<shared> s);
+  explicit turn_server_runner(std::unique_ptr<turn_server_shared> s);
   std::mutex& mutex() noexcept;
   turn::server& machine() noexcept;
   void wake();
 
-  std::unique_ptr<shared> shared_;
+  std::unique_ptr<turn_server_shared> shared_;
 };
+
+/// As it stands in front of an address: `udp`, `tcp`, `tls`, `dtls`.
+std::string_view to_string(turn_server_runner::transport t) noexcept;
 
 }  // namespace weft::io
 
