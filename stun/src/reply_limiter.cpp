@@ -34,17 +34,19 @@ reply_limiter::allowance& reply_limiter::of(const ip_address& source) {
 }
 
 void reply_limiter::earn_back(time_point now, allowance& a) const {
-  using std::chrono::milliseconds;
-  const auto elapsed = std::chrono::duration_cast<milliseconds>(
-      std::clamp<duration>(now - a.since, duration{}, std::chrono::hours{1}));
+  using std::chrono::microseconds;
+  if (now < a.since) return;
+  constexpr std::uint64_t second = 1'000'000;
+  const auto elapsed = std::chrono::duration_cast<microseconds>(
+      std::min<duration>(now - a.since, std::chrono::hours{1}));
   const std::uint64_t back =
-      static_cast<std::uint64_t>(elapsed.count()) * options_.bytes_per_second / 1000;
+      static_cast<std::uint64_t>(elapsed.count()) * options_.bytes_per_second / second;
   if (back >= a.spent) {
     a = {now, 0};
   } else if (back > 0) {
     a.spent -= static_cast<std::uint32_t>(back);
     // Not `now`, lest frequent questions lose what is less than a byte.
-    a.since += milliseconds{back * 1000 / options_.bytes_per_second};
+    a.since += microseconds{back * second / options_.bytes_per_second + 1};
   }
 }
 

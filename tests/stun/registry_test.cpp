@@ -1,5 +1,5 @@
 // The numbers and names of IANA's "Session Traversal Utilities for NAT (STUN) Parameters",
-// as RFC 8489 §18 and RFC 8445 §20.2 entered them.
+// as RFC 8489 §18, RFC 8445 §20.2, RFC 5780 §9.1, RFC 7635 §12 and RFC 7982 §4 entered them.
 #include <doctest/doctest.h>
 
 #include <array>
@@ -19,27 +19,35 @@ struct entry {
 
 constexpr std::array<entry, 1> methods{{{0x001, "Binding"}}};
 
-constexpr std::array<entry, 20> attributes{{
+constexpr std::array<entry, 28> attributes{{
     {0x0001, "MAPPED-ADDRESS"},
+    {0x0003, "CHANGE-REQUEST"},
     {0x0006, "USERNAME"},
     {0x0008, "MESSAGE-INTEGRITY"},
     {0x0009, "ERROR-CODE"},
     {0x000a, "UNKNOWN-ATTRIBUTES"},
     {0x0014, "REALM"},
     {0x0015, "NONCE"},
+    {0x001b, "ACCESS-TOKEN"},
     {0x001c, "MESSAGE-INTEGRITY-SHA256"},
     {0x001d, "PASSWORD-ALGORITHM"},
     {0x001e, "USERHASH"},
     {0x0020, "XOR-MAPPED-ADDRESS"},
     {0x0024, "PRIORITY"},
     {0x0025, "USE-CANDIDATE"},
+    {0x0026, "PADDING"},
+    {0x0027, "RESPONSE-PORT"},
     {0x8002, "PASSWORD-ALGORITHMS"},
     {0x8003, "ALTERNATE-DOMAIN"},
     {0x8022, "SOFTWARE"},
     {0x8023, "ALTERNATE-SERVER"},
+    {0x8025, "TRANSACTION_TRANSMIT_COUNTER"},
     {0x8028, "FINGERPRINT"},
     {0x8029, "ICE-CONTROLLED"},
     {0x802a, "ICE-CONTROLLING"},
+    {0x802b, "RESPONSE-ORIGIN"},
+    {0x802c, "OTHER-ADDRESS"},
+    {0x802e, "THIRD-PARTY-AUTHORIZATION"},
 }};
 
 constexpr std::array<entry, 7> errors{{
@@ -74,7 +82,7 @@ TEST_SUITE("stun/registry") {
     CHECK(static_cast<unsigned>(method::binding) == 0x001);
   }
 
-  TEST_CASE("RFC 8489 §18.3, RFC 8445 §20.2: attributes are numbered and named as at IANA") {
+  TEST_CASE("RFC 8489 §18.3 and its extensions: attributes are numbered and named as at IANA") {
     check_names<attribute_type>(attributes, 0x10000);
     CHECK(static_cast<unsigned>(attribute_type::xor_mapped_address) == 0x0020);
   }
