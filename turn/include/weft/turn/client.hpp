@@ -59,20 +59,22 @@ std::string_view to_string(client_error e) noexcept;
 ///
 /// What the errors of a server lead to:
 ///
-/// | code | to Allocate | to the rest |
-/// |---|---|---|
-/// | 300 | `alternate_server`, at most `max_redirects` times and never twice to one | failed |
-/// | 400, 403, 440, 442, 443 | failed | failed; several permissions in one request are asked for
-/// again one by one | | 401 | credentials are given; if they were, failed | `credentials_refused` |
-/// | 405 | again without asking for a ticket | `allocation_lost` |
-/// | 420 | again without DONT-FRAGMENT if that was unknown, else failed | failed |
-/// | 437 | `address_in_use`, three times, then failed | `allocation_lost` |
-/// | 438 | again with the new nonce, a few times | the same |
-/// | 441 | failed | `credentials_refused` |
-/// | 446, 447 | failed | `connect_failed` |
-/// | 486, 508 | failed, with `retry_after` of a minute | failed; channels are tried again after a
-/// minute | | 500 and other 5xx | again, four times, waiting longer each time | the same | | none
-/// in time | failed with 701 | Refresh: `allocation_lost`; others: failed with 701 |
+/// - 300 to Allocate: `alternate_server`, at most `max_redirects` times, never twice to one.
+/// - 401: the request again with credentials; if it had them, `allocation_failed` or, for what is
+///   not Allocate, `credentials_refused`.
+/// - 403 and any other code without a line here: `allocation_failed`, `permission_failed`,
+///   `channel_failed`, `connect_failed`. Of several permissions asked for at once, each again
+///   by itself. A Refresh is sent again after half of the time that is left.
+/// - 405 to Allocate: again without asking for a ticket.
+/// - 420 to Allocate that names DONT-FRAGMENT: again without it.
+/// - 437 to Allocate: `address_in_use`, twice, then `allocation_failed`. To the rest:
+///   `allocation_lost`.
+/// - 438: again with the new nonce, a few times.
+/// - 441: `credentials_refused`.
+/// - 486, 508 to Allocate: `allocation_failed` with `retry_after`. To ChannelBind:
+///   `channel_failed`, and again after a minute.
+/// - 5xx but 508: again, four times, after 1, 2, 4 and 8 s.
+/// - no answer: as 701; to Refresh `allocation_lost`.
 class client {
  public:
   enum class families : std::uint8_t {

@@ -54,6 +54,8 @@ inline constexpr stun::error_code connection_already_exists{446};      ///< RFC 
 inline constexpr stun::error_code connection_timeout_or_failure{447};  ///< RFC 6062.
 inline constexpr stun::error_code allocation_quota_reached{486};
 inline constexpr stun::error_code insufficient_capacity{508};
+/// Never on the wire: W3C WebRTC §5.7.1 has it for a server that gives no usable answer.
+inline constexpr stun::error_code no_answer{701};
 }  // namespace errors
 
 /// IANA's name for a method of TURN or STUN, or an empty text.
