@@ -57,6 +57,11 @@ class ice_transport {
     /// Nor does the name of a server.
     duration resolve_timeout = std::chrono::seconds{10};
 
+    /// Asks TURN servers for tickets to take allocations from one address of ours to another with
+    /// (RFC 8016): relayed paths survive a change of networks. Off, because servers that know
+    /// of it and forbid it, as coturn does unless told otherwise, take one more round trip.
+    bool mobility = false;
+
     /// An allocation that was lost, or refused for want of capacity, is asked for again after
     /// this, and after twice as long each time up to `max_retry`.
     duration min_retry = std::chrono::seconds{1};
@@ -208,7 +213,8 @@ class ice_transport {
   // Outputs
 
   /// Over TCP the bytes are one whole message with its frame: a driver that cannot take all
-  /// of them takes none. At least 1,500 bytes are asked of the buffer.
+  /// of them takes none. `max_datagram_size` bytes are asked of
+  /// the buffer.
   std::optional<addressed_transmit> poll_transmit(time_point now, mutable_bytes buffer);
   std::optional<time_point> poll_timeout() const;
   std::optional<event> poll_event();
