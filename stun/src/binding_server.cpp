@@ -4,6 +4,7 @@
 
 #include <weft/stun/fingerprint.hpp>
 #include <weft/stun/response.hpp>
+#include <weft/stun/transmit_counter.hpp>
 
 namespace weft::stun {
 namespace {
@@ -49,6 +50,16 @@ std::optional<const_bytes> binding_server::respond(const endpoint& from, const_b
   return response;
 }
 
+namespace {
+
+// RFC 7982 §3.3. Nobody here counts the responses.
+void echo_transmit_counter(message_builder& response, const message_view& request) {
+  if (const auto counter = find_transmit_counter(request))
+    add_transmit_counter(response, {counter->requests, 0});
+}
+
+}  // namespace
+
 // RFC 8489 §6.3: credentials first, then unknown attributes.
 const_bytes binding_server::answer(const endpoint& from, const message_view& request,
                                    mutable_bytes buffer) {
@@ -62,6 +73,7 @@ const_bytes binding_server::answer(const endpoint& from, const message_view& req
       ++(authentic.error() == error_code::bad_request ? stats_.bad_requests
                                                       : stats_.unauthenticated);
       message_builder response = error_response(buffer, request, authentic.error());
+      echo_transmit_counter(response, request);
       return finish_response(response, request, nullptr);
     }
     key = *authentic;
@@ -72,12 +84,14 @@ const_bytes binding_server::answer(const endpoint& from, const message_view& req
     std::array<attribute_type, max_reported_attributes> unknown;
     message_builder response =
         unknown_attribute_response(buffer, request, request.unknown_to(understood, unknown));
+    echo_transmit_counter(response, request);
     return finish_response(response, request, key);
   }
 
   ++stats_.successes;
   message_builder response = success_response(buffer, request);
   response.add_xor_mapped_address(from);
+  echo_transmit_counter(response, request);
   return finish_response(response, request, key);
 }
 

@@ -26,7 +26,8 @@ struct short_term_credentials {
 /// Keeps nothing of the requests but counters: every response follows from its request
 /// alone, so a retransmitted request gets the same answer. A response is never more than
 /// 1.6 times as long as its request for IPv4 and 2.2 times for IPv6. How often a source is
-/// answered is for the owner of the socket to limit.
+/// answered is for the owner of the socket to limit. TRANSACTION_TRANSMIT_COUNTER is echoed
+/// (RFC 7982 §3.3).
 class binding_server {
  public:
   struct options {
