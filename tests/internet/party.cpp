@@ -22,6 +22,7 @@ endpoint party::add_interface(time_point now, internet::network n, std::string_v
                               ice::network_kind network) {
   net_->attach(host_, n, ip(address));
   const endpoint bound = net_->bind(host_, at(address, 0)).value();
+  interfaces_.push_back(bound);
   ice::local_address udp{.base = bound};
   udp.network.kind = network;
   (void)transport.add_local_address(now, udp);
@@ -31,7 +32,9 @@ endpoint party::add_interface(time_point now, internet::network n, std::string_v
   return bound;
 }
 
-void party::remove_interface(time_point now, const endpoint& base) {
+void party::remove_interface(time_point now, const endpoint& gone) {
+  const endpoint base = gone;  // It may lie in what is erased.
+  std::erase(interfaces_, base);
   net_->detach(host_, base.address);
   net_->unbind(host_, base);
   transport.remove_local_address(now, base);

@@ -40,6 +40,10 @@ class party {
                          ice::network_kind kind = ice::network_kind::unknown);
   /// The system says that it is gone.
   void remove_interface(time_point now, const endpoint& base);
+  /// It is gone, and nobody says so.
+  void lose_interface(const endpoint& base) { net_->detach(host_, base.address); }
+  /// The sockets of those there are.
+  const std::vector<endpoint>& interfaces() const { return interfaces_; }
   /// A socket where the other side may connect by TCP.
   void listen(time_point now, std::string_view address);
 
@@ -95,6 +99,7 @@ class party {
 
   std::map<five_tuple, five_tuple> real_;   ///< Of connections: what the machine calls them first.
   std::map<five_tuple, five_tuple> named_;  ///< And the other way.
+  std::vector<endpoint> interfaces_;
   std::vector<lookup> lookups_;
   std::vector<five_tuple> refused_;  ///< Could not even be tried.
   time_point next_word_{};
