@@ -4,7 +4,9 @@
 #include <CLI/CLI.hpp>
 
 #include "call.hpp"
+#include "config_file.hpp"
 #include "serve.hpp"
+#include "turn_server.hpp"
 
 namespace {
 
@@ -62,6 +64,57 @@ void add_call(CLI::App& app, std::function<exit_code()>& chosen) {
   call->callback([options, &chosen] { chosen = [options] { return weft::cli::call(*options); }; });
 }
 
+void add_turn_server(CLI::App& app, std::function<exit_code()>& chosen) {
+  auto o = std::make_shared<weft::cli::turn_server_options>();
+  CLI::App* const turn = app.add_subcommand(
+      "turn-server", "Relay for those who have no other way (TURN), and tell addresses (STUN)");
+  const auto list = [&](const char* name, std::vector<std::string>& to, const char* what) {
+    turn->add_option(name, to, what)->take_all()->allow_extra_args(false);
+  };
+  const auto number = [&](const char* name, auto& to, const char* what) {
+    turn->add_option(name, to, what)->capture_default_str()->check(CLI::NonNegativeNumber);
+  };
+  list("--listen", o->listen, "ADDRESS:PORT for UDP and TCP; every address and 3478 unless said");
+  list("--tls-listen", o->tls_listen,
+       "ADDRESS:PORT for TLS and DTLS; every address and 5349 where there is a certificate");
+  turn->add_option("--tls-cert", o->tls_certificate, "PEM file with the certificate chain");
+  turn->add_option("--tls-key", o->tls_key, "PEM file with its key");
+  list("--relay-address", o->relay_addresses,
+       "Address to relay from, one of each family; else those that are listened on");
+  list("--external-address", o->external_addresses,
+       "What a 1:1 NAT makes of it, one of each family");
+  turn->add_option("--port-range", o->port_range, "Ports to relay from")->capture_default_str();
+  turn->add_option("--realm", o->realm, "Whose users they are")->capture_default_str();
+  list("--user", o->users, "NAME:PASSWORD of a user");
+  list("--rest-secret", o->rest_secrets,
+       "Secret for credentials that expire by themselves (TURN REST)");
+  turn->add_flag("--rest-sha256", o->rest_sha256, "With HMAC-SHA-256 instead of SHA-1");
+  list("--oauth-key", o->oauth_keys, "KID:KEY for access tokens (RFC 7635), the key in base 64");
+  turn->add_option("--server-name", o->server_name,
+                   "Whom access tokens are made for; the realm unless said");
+  list("--allow-peer", o->allow_peers, "Block of addresses that may be reached nevertheless");
+  list("--deny-peer", o->deny_peers, "Block of addresses that may not be reached");
+  turn->add_flag("--tcp-relay", o->tcp_relay, "Reach peers by TCP too (RFC 6062)");
+  number("--max-allocations", o->max_allocations, "Allocations at a time");
+  number("--max-allocations-per-user", o->max_allocations_per_user, "Of one user");
+  number("--max-allocations-per-address", o->max_allocations_per_address, "From one address");
+  number("--max-bandwidth", o->max_bandwidth, "Bytes a second in all; 0: no limit");
+  number("--max-bandwidth-per-user", o->max_bandwidth_per_user, "Of one user; 0: no limit");
+  turn->add_option("--max-lifetime", o->max_lifetime, "Seconds until a client has to refresh")
+      ->capture_default_str()
+      ->check(CLI::Range(60, 86400));
+  turn->add_option("--threads", o->threads, "How many cores to use; 0: all")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 256));
+  number("--metrics-port", o->metrics_port, "Prometheus reads http://127.0.0.1:PORT/metrics");
+  number("--drain-timeout", o->drain_timeout,
+         "Seconds that allocations may last once SIGTERM or SIGINT has come");
+  list("--alternate", o->alternates, "ADDRESS:PORT to send new clients to meanwhile");
+  turn->add_option("--log", o->log, "File for audit events, a line of JSON each; - is stdout");
+  weft::cli::add_config_file(*turn);
+  turn->callback([o, &chosen] { chosen = [o] { return weft::cli::turn_server(*o); }; });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -72,6 +125,7 @@ int main(int argc, char** argv) {
   std::function<exit_code()> chosen;
   add_serve(app, chosen);
   add_call(app, chosen);
+  add_turn_server(app, chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
