@@ -215,4 +215,11 @@ std::optional<peer_refusal> address_policy::refuses(
   return std::nullopt;
 }
 
+void address_policy::add_own_address(const ip_address& address) {
+  auto& own = options_.own_endpoints;
+  if (std::none_of(own.begin(), own.end(),
+                   [&](const endpoint& listener) { return listener.address == address; }))
+    own.push_back({address, 0});
+}
+
 }  // namespace weft::turn

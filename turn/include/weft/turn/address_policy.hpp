@@ -87,7 +87,8 @@ class address_policy {
   struct options {
     std::vector<peer_rule> allow;
     std::vector<peer_rule> deny;
-    /// Where the server listens, with the addresses that clients use for it.
+    /// Where the server listens, with the addresses that clients use for it; and its other
+    /// addresses, with port 0. A server adds those of its relays itself.
     std::vector<endpoint> own_endpoints;
   };
 
@@ -98,6 +99,9 @@ class address_policy {
   /// permission has it, is refused only if every port is.
   std::optional<peer_refusal> refuses(const ip_address& peer,
                                       std::optional<std::uint16_t> port) const noexcept;
+
+  /// Refuses an address of the server from now on, as if it were among `own_endpoints`.
+  void add_own_address(const ip_address& address);
 
   const options& rules() const noexcept { return options_; }
 

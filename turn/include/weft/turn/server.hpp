@@ -420,7 +420,8 @@ class server {
   /// A peer's connection has ended; the client's is closed too, by `close_stream`.
   void peer_disconnected(time_point now, connection_id connection);
   /// So many bytes went over a joined connection since the last call: for audit and counters.
-  void count_spliced(connection_id connection, std::uint64_t to_peer, std::uint64_t to_client);
+  void count_spliced(connection_id connection, std::uint64_t bytes_to_peer,
+                     std::uint64_t bytes_to_client);
 
   // From the owner
 
