@@ -2,14 +2,10 @@
 
 #include <algorithm>
 
+#include <weft/ice/ufrag.hpp>
+
 namespace weft::ice {
 namespace {
-
-/// RFC 8839 §5.1: ice-char.
-bool is_ice_char(char c) noexcept {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' ||
-         c == '/';
-}
 
 bool is_ice_text(std::string_view text, std::size_t least) noexcept {
   return text.size() >= least && text.size() <= 256 && std::ranges::all_of(text, is_ice_char);
@@ -27,6 +23,32 @@ std::string_view to_string(candidate_type type) noexcept {
       return "peer-reflexive";
     case candidate_type::relayed:
       return "relayed";
+  }
+  return "";
+}
+
+std::string_view to_string(tcp_type type) noexcept {
+  switch (type) {
+    case tcp_type::active:
+      return "active";
+    case tcp_type::passive:
+      return "passive";
+    case tcp_type::simultaneous_open:
+      return "so";
+  }
+  return "";
+}
+
+std::string_view to_string(relay_protocol p) noexcept {
+  switch (p) {
+    case relay_protocol::udp:
+      return "udp";
+    case relay_protocol::tcp:
+      return "tcp";
+    case relay_protocol::tls:
+      return "tls";
+    case relay_protocol::dtls:
+      return "dtls";
   }
   return "";
 }

@@ -1,6 +1,7 @@
 #include "checklist.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace weft::ice {
 namespace {
@@ -34,6 +35,17 @@ void pair::close_transactions() noexcept {
   for (transaction& t : transactions) t.is_open = false;
 }
 
+pair_view pair::view() const noexcept {
+  return {.path = path,
+          .component = component,
+          .local = local_type,
+          .remote = remote_type,
+          .priority = priority,
+          .network_cost = std::uint32_t{local_cost} + remote_cost,
+          .round_trip = round_trip,
+          .answering = valid && !unanswered_since};
+}
+
 pair* checklist::find(const five_tuple& path) noexcept {
   for (auto& p : pairs_)
     if (!p->old && p->path == path) return p.get();
@@ -54,6 +66,7 @@ pair* checklist::add(const pair_key& key, role r) {
     succeeded = succeeded || p->state == pair_state::succeeded;
   }
   auto made = std::make_unique<pair>(key);
+  made->number = ++last_number_;
   made->priority = priority;
   made->state = topmost || succeeded ? pair_state::waiting : pair_state::frozen;
   pairs_.push_back(std::move(made));
@@ -65,20 +78,19 @@ bool checklist::make_room(std::uint64_t priority) {
   const auto count =
       static_cast<std::size_t>(std::ranges::count_if(pairs_, [](auto& p) { return !p->old; }));
   if (count < max_pairs_) return true;
-  auto victim = pairs_.end();
-  for (auto at = pairs_.begin(); at != pairs_.end(); ++at) {
-    const pair& p = **at;
-    if (p.old || p.triggered != 0) continue;
-    if (p.state == pair_state::failed && !p.revoked) {
-      victim = at;
+  const pair* victim = nullptr;
+  for (const auto& p : pairs_) {
+    if (p->old || p->triggered != 0) continue;
+    if (p->state == pair_state::failed && !p->revoked) {
+      victim = p.get();
       break;
     }
-    if (is_pending(p) && p.priority < priority &&
-        (victim == pairs_.end() || p.priority < (*victim)->priority))
-      victim = at;
+    if (is_pending(*p) && p->priority < priority &&
+        (victim == nullptr || p->priority < victim->priority))
+      victim = p.get();
   }
-  if (victim == pairs_.end()) return false;
-  pairs_.erase(victim);
+  if (victim == nullptr) return false;
+  drop_if([&](const pair& p) { return &p == victim; });
   return true;
 }
 
@@ -121,83 +133,135 @@ pair* checklist::next_triggered(time_point now) noexcept {
   return first;
 }
 
-pair* checklist::next_ordinary() noexcept {
+pair* checklist::best_waiting() noexcept {
   pair* best = nullptr;
-  const auto take_waiting = [&] {
-    for (auto& p : pairs_)
-      if (!p->old && p->state == pair_state::waiting && p->triggered == 0 &&
-          (best == nullptr || p->priority > best->priority))
-        best = p.get();
-  };
-  take_waiting();
-  if (best != nullptr) return best;
+  std::uint64_t best_order = 0;
+  for (auto& p : pairs_) {
+    if (p->old || p->state != pair_state::waiting || p->triggered != 0 || !has_attempt_left(*p))
+      continue;
+    const std::uint64_t order = policy_->check_order(p->view());
+    if (best != nullptr && order <= best_order) continue;
+    best = p.get();
+    best_order = order;
+  }
+  return best;
+}
 
+pair* checklist::next_ordinary() noexcept {
+  if (pair* const best = best_waiting()) return best;
   // Nobody waits: of each foundation with nothing under way, the best may.
   for (auto& p : pairs_) {
-    if (p->old || p->state != pair_state::frozen) continue;
-    const bool held = std::ranges::any_of(pairs_, [&](auto& other) {
+    if (p->old || p->state != pair_state::frozen || is_held(*p)) continue;
+    const bool better = std::ranges::any_of(pairs_, [&](const auto& other) {
       return !other->old && other->foundation == p->foundation &&
-             (other->state == pair_state::waiting || other->state == pair_state::in_progress ||
-              (other->state == pair_state::frozen && other->priority > p->priority));
+             other->state == pair_state::frozen && other->priority > p->priority;
     });
-    if (!held) p->state = pair_state::waiting;
+    if (!better) p->state = pair_state::waiting;
   }
-  take_waiting();
-  return best;
+  return best_waiting();
 }
 
 bool checklist::has_ordinary() const noexcept {
-  for (const auto& p : pairs_) {
-    if (p->old) continue;
-    if (p->state == pair_state::waiting && p->triggered == 0) return true;
-    if (p->state != pair_state::frozen) continue;
-    const bool held = std::ranges::any_of(pairs_, [&](auto& other) {
-      return !other->old && other->foundation == p->foundation &&
-             (other->state == pair_state::waiting || other->state == pair_state::in_progress);
-    });
-    if (!held) return true;
-  }
-  return false;
+  return std::ranges::any_of(pairs_, [&](const auto& p) {
+    if (p->old || !has_attempt_left(*p)) return false;
+    return p->state == pair_state::waiting ? p->triggered == 0
+                                           : p->state == pair_state::frozen && !is_held(*p);
+  });
 }
 
-pair* checklist::best_valid() noexcept {
-  pair* best = nullptr;
-  for (auto& p : pairs_)
-    if (!p->old && p->valid && !p->revoked && (best == nullptr || p->priority > best->priority))
-      best = p.get();
-  return best;
+/// RFC 6544 §12: not too many connection attempts to one address. A connection that is there
+/// may be used; but whether it is, nobody says.
+bool checklist::has_attempt_left(const pair& p) const noexcept {
+  if (!p.opens) return true;
+  const auto attempts = std::ranges::count_if(pairs_, [&](const auto& other) {
+    return other->opens && other->state == pair_state::in_progress &&
+           other->path.remote.address == p.path.remote.address;
+  });
+  return static_cast<std::size_t>(attempts) < max_attempts_;
+}
+
+/// Another pair of its foundation is under way (RFC 8445 §6.1.2.6).
+bool checklist::is_held(const pair& p) const noexcept {
+  return std::ranges::any_of(pairs_, [&](const auto& other) {
+    return !other->old && other->foundation == p.foundation &&
+           (other->state == pair_state::waiting || other->state == pair_state::in_progress);
+  });
 }
 
 bool checklist::may_improve(const pair& p) const noexcept {
-  return std::ranges::any_of(pairs_, [&](auto& other) {
-    return !other->old && other->priority > p.priority &&
-           (is_pending(*other) || other->state == pair_state::in_progress);
+  const pair_view at_hand = p.view();
+  return std::ranges::any_of(pairs_, [&](const auto& other) {
+    return !other->old && other->component == p.component &&
+           (is_pending(*other) || other->state == pair_state::in_progress) &&
+           policy_->is_better(other->view(), at_hand);
   });
 }
 
-void checklist::conclude() noexcept {
-  std::erase_if(pairs_, [](auto& p) {
-    return is_pending(*p) && !p->valid && !(p->triggered != 0 && p->nominated);
+template <class Predicate>
+void checklist::stop_if(const pair& selected, Predicate stop) {
+  drop_if([&](const pair& p) {
+    return p.component == selected.component && is_pending(p) && !p.valid &&
+           !(p.triggered != 0 && p.nominated) && stop(p);
   });
   for (auto& p : pairs_) {
-    if (p->old || p->state != pair_state::in_progress) continue;
+    if (p->old || p->component != selected.component || p->state != pair_state::in_progress ||
+        !stop(*p))
+      continue;
     p->timer.stop();
     p->state = p->valid ? pair_state::succeeded : pair_state::failed;
+    if (!p->valid) release(*p);
   }
 }
 
-void checklist::age() noexcept {
-  std::erase_if(pairs_, [](auto& p) { return p->old || !p->valid || p->revoked; });
+void checklist::conclude(const pair& selected) {
+  stop_if(selected, [](const pair&) { return true; });
+}
+
+void checklist::conclude_worse(const pair& selected) {
+  const pair_view at_hand = selected.view();
+  stop_if(selected, [&](const pair& p) { return !policy_->is_better(p.view(), at_hand); });
+}
+
+void checklist::forgive(std::uint16_t component) {
+  drop_if([&](const pair& p) {
+    return !p.old && p.component == component && p.state == pair_state::failed && !p.revoked &&
+           p.triggered == 0;
+  });
+}
+
+void checklist::age() {
+  drop_if([](const pair& p) { return p.old || !p.valid || p.revoked; });
   for (auto& p : pairs_) {
     p->old = true;
     p->triggered = 0;
+    p->keepalive.reset();
     p->timer.stop();
     p->state = pair_state::succeeded;
   }
 }
 
-void checklist::drop_old() noexcept {
-  std::erase_if(pairs_, [](auto& p) { return p->old; });
+void checklist::drop_old() {
+  drop_if([](const pair& p) { return p.old; });
+}
+
+void checklist::clear() {
+  drop_if([](const pair&) { return true; });
+}
+
+void checklist::release(pair& p) {
+  if (!p.released) released_.push_back(p.path);
+  p.released = true;
+}
+
+std::vector<five_tuple> checklist::take_released() {
+  if (released_.empty()) return {};
+  auto out = std::exchange(released_, {});
+  // A new session may have a pair on the same connection (RFC 6544 §9.2).
+  std::erase_if(out, [&](const five_tuple& path) {
+    return std::ranges::any_of(pairs_,
+                               [&](const auto& p) { return p->path == path && !p->released; });
+  });
+  return out;
 }
 
 }  // namespace weft::ice

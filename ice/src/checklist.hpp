@@ -10,13 +10,15 @@
 
 #include <weft/core/time.hpp>
 #include <weft/ice/candidate.hpp>
+#include <weft/ice/policy.hpp>
+#include <weft/ice/statistics.hpp>
 #include <weft/stun/message.hpp>
 #include <weft/stun/transaction.hpp>
 
 namespace weft::ice {
 
 /// RFC 8445 §6.1.2.6.
-enum class pair_state : std::uint8_t { frozen, waiting, in_progress, succeeded, failed };
+using pair_state = candidate_pair_state;
 
 /// A request of ours whose answer is still of interest.
 struct transaction {
@@ -26,6 +28,7 @@ struct transaction {
   int sendings = 0;
   role as = role::controlling;  ///< What the request said of us.
   bool use_candidate = false;
+  std::uint32_t nomination = 0;  ///< Its value; 0 if it has none.
   bool consent = false;
   bool is_open = false;
 };
@@ -34,14 +37,23 @@ struct transaction {
 /// be replaced by theirs and pruned (RFC 8445 §6.1.2.4).
 struct pair_key {
   five_tuple path;
+  std::uint16_t component = 1;
   std::uint32_t local_priority = 0;
   std::uint32_t remote_priority = 0;
   std::uint64_t foundation = 0;  ///< Of both candidates together.
+  candidate_type local_type = candidate_type::host;
+  candidate_type remote_type = candidate_type::host;
+  std::uint16_t local_network_id = 0;
+  std::uint16_t local_cost = 0;
+  std::uint16_t remote_cost = 0;
+  /// Whether this side opens the connection, over TCP.
+  bool opens = false;
 };
 
 struct pair : pair_key {
   explicit pair(const pair_key& key) : pair_key{key} {}
 
+  std::uint64_t number = 0;  ///< Never used again.
   std::uint64_t priority = 0;
   pair_state state = pair_state::frozen;
   /// Of the session before the restart.
@@ -58,6 +70,10 @@ struct pair : pair_key {
   bool last_request_nominated = false;
   /// The place among the other side's nominations; a later one has a higher number.
   std::uint64_t nomination_order = 0;
+  /// The greatest value of the other side's NOMINATION here.
+  std::uint32_t nomination_value = 0;
+  /// The value that this side's next NOMINATION here has.
+  std::uint32_t own_nomination = 0;
   stun::transaction_id nomination_id{};
   /// The place in the triggered-check queue; 0 if it is not in there.
   std::uint64_t triggered = 0;
@@ -68,12 +84,23 @@ struct pair : pair_key {
   int role_conflicts = 0;
 
   stun::retransmission_timer timer;
+  /// The check in progress is to be sent once more, since the connection is there.
+  bool resend = false;
+  /// The owner has been told that its connection is not needed, or knows that it has ended.
+  bool released = true;
   std::optional<duration> round_trip;
+  time_point valid_since{};
   time_point last_answer = time_point::min();
   time_point last_request = time_point::min();
   /// The first of the consent checks that wait for an answer.
   std::optional<time_point> unanswered_since;
   time_point next_consent{};
+  /// When a valid pair that is not selected is checked again.
+  std::optional<time_point> keepalive;
+  /// Where the other side sees this one.
+  endpoint mapped{};
+
+  candidate_pair_statistics stats{};
 
   /// Eight: the latest consent checks, or a check and those cancelled for triggered ones.
   std::array<transaction, 8> transactions{};
@@ -81,17 +108,20 @@ struct pair : pair_key {
   /// Of the check in progress.
   std::size_t current = 0;
 
+  bool is_tcp() const noexcept { return path.protocol == transport_protocol::tcp; }
   /// Puts a transaction in the place of the oldest one; returns where.
   std::size_t open(const transaction& t) noexcept;
   transaction* find_transaction(const stun::transaction_id& id, time_point now) noexcept;
   void close_transactions() noexcept;
+  pair_view view() const noexcept;
 };
 
-/// The pairs of the one data stream and component, in the states of RFC 8445 §6.1.2.6 and
-/// §7.2.5.3.3, with the additions of RFC 8838 §10 to §12. Knows nothing of datagrams.
+/// The pairs of the data stream, in the states of RFC 8445 §6.1.2.6 and §7.2.5.3.3, with the
+/// additions of RFC 8838 §10 to §12 and RFC 6544 §6.2. Knows nothing of datagrams.
 class checklist {
  public:
-  explicit checklist(std::size_t max_pairs) : max_pairs_{max_pairs} {}
+  checklist(std::size_t max_pairs, std::size_t max_connection_attempts, const pair_policy& policy)
+      : max_pairs_{max_pairs}, max_attempts_{max_connection_attempts}, policy_{&policy} {}
 
   /// Adds a pair unless there is one with that path. Null if the list is full of better ones.
   pair* add(const pair_key& key, role r);
@@ -108,28 +138,68 @@ class checklist {
   /// RFC 8445 §6.1.4.2, steps 2 and 3.
   pair* next_ordinary() noexcept;
   bool has_ordinary() const noexcept;
-  /// The best pair that may be nominated.
-  pair* best_valid() noexcept;
+  /// The best valid pair of a component that `may`.
+  template <class May>
+  pair* best_valid(std::uint16_t component, May may) noexcept;
   /// Whether a pair may still turn out valid that is better than `p`.
   bool may_improve(const pair& p) const noexcept;
 
-  /// A pair is selected: drops what was not begun and stops what was (RFC 8445 §8.1.2).
-  void conclude() noexcept;
+  /// A pair is selected: drops what was not begun of its component and stops what was
+  /// (RFC 8445 §8.1.2).
+  void conclude(const pair& selected);
+  /// The same, but goes on with those that would be better.
+  void conclude_worse(const pair& selected);
+  /// Forgets the failures of a component, so that its pairs may be formed again.
+  void forgive(std::uint16_t component);
   /// Keeps the valid pairs as those of the old session, and no others.
-  void age() noexcept;
-  void drop_old() noexcept;
-  void clear() noexcept { pairs_.clear(); }
+  void age();
+  void drop_old();
+  void clear();
+  template <class Predicate>
+  void drop_if(Predicate drop);
 
   std::vector<std::unique_ptr<pair>>& all() noexcept { return pairs_; }
   const std::vector<std::unique_ptr<pair>>& all() const noexcept { return pairs_; }
+  /// No connection is needed for this pair any more.
+  void release(pair& p);
+  /// TCP paths that pairs used and no pair uses any more.
+  std::vector<five_tuple> take_released();
 
  private:
+  template <class Predicate>
+  void stop_if(const pair& selected, Predicate stop);
+  pair* best_waiting() noexcept;
   bool make_room(std::uint64_t priority);
+  bool has_attempt_left(const pair& p) const noexcept;
+  bool is_held(const pair& p) const noexcept;
 
   std::size_t max_pairs_;
+  std::size_t max_attempts_;
+  const pair_policy* policy_;
   std::vector<std::unique_ptr<pair>> pairs_;
+  std::vector<five_tuple> released_;
   std::uint64_t triggers_ = 0;
+  std::uint64_t last_number_ = 0;
 };
+
+template <class May>
+pair* checklist::best_valid(std::uint16_t component, May may) noexcept {
+  pair* best = nullptr;
+  for (auto& p : pairs_) {
+    if (p->old || !p->valid || p->revoked || p->component != component || !may(*p)) continue;
+    if (best == nullptr || policy_->is_better(p->view(), best->view())) best = p.get();
+  }
+  return best;
+}
+
+template <class Predicate>
+void checklist::drop_if(Predicate drop) {
+  std::erase_if(pairs_, [&](auto& p) {
+    if (!drop(*p)) return false;
+    release(*p);
+    return true;
+  });
+}
 
 }  // namespace weft::ice
 

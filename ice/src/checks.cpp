@@ -1,8 +1,10 @@
 // What this side asks: RFC 8445 §7.2 and RFC 7675.
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "implementation.hpp"
+#include "wire.hpp"
 
 namespace weft::ice {
 namespace {
@@ -42,6 +44,7 @@ bool agent::implementation::handle_response(const five_tuple& path,
       return true;
     }
     ++stats_.responses_received;
+    ++p->stats.responses_received;
     t->is_open = false;
     const transaction answered = *t;
     const bool is_current = t == &p->transactions[p->current] && p->timer.is_running();
@@ -59,7 +62,11 @@ void agent::implementation::handle_answer(pair& p, const transaction& t, bool is
     if (is_current) fail_pair(p);
     return;
   }
-  if (t.sendings == 1) p.round_trip = now_ - t.first_sent;
+  if (t.sendings == 1) {
+    p.round_trip = now_ - t.first_sent;
+    p.stats.total_round_trip += *p.round_trip;
+    ++p.stats.round_trips;
+  }
   const auto error = message.error();
   const auto mapped = message.xor_mapped_address();
   if (!message.has_unknown(understood)) {
@@ -93,68 +100,34 @@ void agent::implementation::handle_error(pair& p, const transaction& t, bool is_
 void agent::implementation::handle_success(pair& p, const transaction& t, const endpoint& mapped) {
   p.last_answer = now_;
   p.unanswered_since.reset();
+  p.mapped = mapped;
   if (t.consent) p.next_consent = now_ + randomised(options_.consent_interval);
-  if (t.consent || p.old) return;
+  if (p.old) return;
+  if (t.consent) return consider_nomination(p.component);
   if (p.valid && p.nominating && !t.use_candidate) return;  // An earlier one; go on nominating.
 
+  const bool is_new = !p.valid;
   checklist_.succeed(p);
-  if (!first_valid_) first_valid_ = now_;
-  learn_local(p, mapped);
+  component_state& c = component(p.component);
+  if (is_new) {
+    p.valid_since = now_;
+    // Why would the other side come from elsewhere, if the path at hand were good? Ask.
+    if (c.concluded && c.selected != nullptr && c.selected != &p)
+      c.selected->next_consent = std::min(c.selected->next_consent, now_);
+  }
+  if (!c.first_valid) c.first_valid = now_;
+  if (const base* const from = locals_.find(p.path.local, p.path.protocol))
+    locals_.learn(*from, mapped);
   if (role_ == ice::role::controlled) {
-    if (p.nominated) choose_nominated();
+    if (p.nominated) choose_nominated(p.component);
     return;
   }
   if (t.use_candidate && t.as == role_) {  // RFC 8445 §7.2.5.3.4
     p.nominating = false;
-    if (!concluded_) select(p);
+    select(p);
   }
-  consider_nomination();
-}
-
-void agent::implementation::fail_pair(pair& p) {
-  p.timer.stop();
-  p.state = pair_state::failed;
-  p.triggered = 0;
-  p.valid = p.nominating = p.nominated = false;
-  ++stats_.pairs_failed;
-  consider_nomination();
-}
-
-/// RFC 8445 §8.1.1: the best valid pair, as soon as there is no better one to hope for; hope
-/// lasts as long as such a pair would need, had its check left with that of the pair at hand.
-void agent::implementation::consider_nomination() {
-  nomination_due_.reset();
-  if (role_ != ice::role::controlling || concluded_) return;
-  pair* const best = checklist_.best_valid();
-  const bool nominating =
-      std::ranges::any_of(checklist_.all(), [](const auto& p) { return p->nominating; });
-  if (best == nullptr || nominating) return;
-  if (checklist_.may_improve(*best)) {
-    const duration wait = best->round_trip ? 2 * *best->round_trip : pair_policy::longest_wait;
-    const time_point due = *first_valid_ + std::min(wait, pair_policy::longest_wait);
-    if (now_ < due) {
-      nomination_due_ = due;
-      return;
-    }
-  }
-  best->nominating = true;
-  checklist_.trigger(*best);
-}
-
-void agent::implementation::expire_checks() {
-  for (auto& p : checklist_.all()) {
-    p->timer.handle_timeout(now_);
-    if (p->timer.has_expired()) fail_pair(*p);
-  }
-  expire_consent();
-  if (nomination_due_ && now_ >= *nomination_due_) consider_nomination();
-}
-
-/// RFC 7675 §5.1: what is over stays over, whoever looks first: an answer that comes too late
-/// or a poll does not bring it back.
-void agent::implementation::expire_consent() {
-  if (selected_ != nullptr && now_ >= selected_->last_answer + options_.consent_timeout)
-    lose_consent(*selected_);
+  keep_backups(p.component);
+  consider_nomination(p.component);
 }
 
 // Requests
@@ -164,9 +137,12 @@ void agent::implementation::expire_consent() {
 /// there are no more of them than of those.
 std::optional<addressed_transmit> agent::implementation::poll_check(mutable_bytes buffer) {
   if (pair* const p = checklist_.next_triggered(now_)) return begin_check(*p, buffer);
-  if (selected_ != nullptr && now_ >= selected_->next_consent) return check_consent(buffer);
+  if (!is_lite())
+    for (const component_state& c : components_)
+      if (c.selected != nullptr && now_ >= c.selected->next_consent)
+        return check_consent(*c.selected, buffer);
   for (auto& p : checklist_.all())
-    if (p->timer.is_due()) return repeat_check(*p, buffer);
+    if (p->timer.is_due() || p->resend) return repeat_check(*p, buffer);
   return std::nullopt;
 }
 
@@ -181,7 +157,8 @@ std::optional<addressed_transmit> agent::implementation::poll_paced(mutable_byte
     return gatherer_.poll_transmit(now_, buffer);
   }
   if (!ordinary) return std::nullopt;
-  auto out = begin_check(*checklist_.next_ordinary(), buffer);
+  pair* const next = checklist_.next_ordinary();
+  auto out = next != nullptr ? begin_check(*next, buffer) : std::nullopt;
   if (!out) return std::nullopt;
   server_turn_ = true;
   next_check_ = now_ + pace();
@@ -191,12 +168,13 @@ std::optional<addressed_transmit> agent::implementation::poll_paced(mutable_byte
 
 std::optional<addressed_transmit> agent::implementation::begin_check(pair& p,
                                                                      mutable_bytes buffer) {
-  const auto schedule = check_schedule();
+  const auto schedule = check_schedule(p);
   transaction t{.first_sent = now_,
                 .expires = now_ + length_of(schedule),
                 .sendings = 1,
                 .as = role_,
-                .use_candidate = p.nominating};
+                .use_candidate = p.nominating,
+                .nomination = p.nominating && renomination_ ? p.own_nomination : 0};
   random_->fill(t.id);
   const const_bytes bytes = build_check(p, t, buffer);
   if (bytes.empty()) return std::nullopt;
@@ -205,10 +183,13 @@ std::optional<addressed_transmit> agent::implementation::begin_check(pair& p,
   p.timer.start();
   p.timer.sent(now_);
   p.state = pair_state::in_progress;
+  p.resend = false;
+  if (p.is_tcp()) p.released = false;
   if (p.triggered != 0) p.next_trigger = now_ + options_.ta;
   p.triggered = 0;
   ++stats_.checks_sent;
-  return addressed_transmit{p.path.local, p.path.remote, bytes};
+  ++p.stats.requests_sent;
+  return on(p.path, bytes);
 }
 
 std::optional<addressed_transmit> agent::implementation::repeat_check(pair& p,
@@ -216,15 +197,22 @@ std::optional<addressed_transmit> agent::implementation::repeat_check(pair& p,
   transaction& t = p.transactions[p.current];
   const const_bytes bytes = build_check(p, t, buffer);
   if (bytes.empty()) return std::nullopt;
-  ++t.sendings;
+  // Where the connection was only now made, nothing has been sent before.
+  if (std::exchange(p.resend, false)) {
+    t.first_sent = now_;
+    t.expires = now_ + options_.tcp_timeout;
+  } else {
+    ++t.sendings;
+  }
   p.timer.sent(now_);
   ++stats_.retransmissions;
-  return addressed_transmit{p.path.local, p.path.remote, bytes};
+  ++p.stats.retransmissions_sent;
+  return on(p.path, bytes);
 }
 
 /// RFC 7675 §5.1: each is sent once, with a transaction ID of its own.
-std::optional<addressed_transmit> agent::implementation::check_consent(mutable_bytes buffer) {
-  pair& p = *selected_;
+std::optional<addressed_transmit> agent::implementation::check_consent(pair& p,
+                                                                       mutable_bytes buffer) {
   transaction t{.first_sent = now_,
                 .expires = now_ + options_.consent_timeout,
                 .sendings = 1,
@@ -237,7 +225,8 @@ std::optional<addressed_transmit> agent::implementation::check_consent(mutable_b
   p.next_consent = now_ + randomised(options_.consent_retry);
   if (!p.unanswered_since) p.unanswered_since = now_;
   ++stats_.consent_sent;
-  return addressed_transmit{p.path.local, p.path.remote, bytes};
+  ++p.stats.consent_requests_sent;
+  return on(p.path, bytes);
 }
 
 /// RFC 8445 §7.2.2, §7.2.4. Empty if the buffer is too small.
@@ -253,22 +242,32 @@ const_bytes agent::implementation::build_check(const pair& p, const transaction&
   message.add_username({name.data(), static_cast<std::size_t>(end - name.begin())});
   // RFC 8445 §7.1.1: what a candidate learned from this check shall have.
   message.add_priority((p.local_priority & 0xffffff) |
-                       type_preference(candidate_type::peer_reflexive) << 24);
+                       type_preference(candidate_type::peer_reflexive, p.path.protocol) << 24);
   if (t.as == ice::role::controlling) {
     message.add_ice_controlling(tie_breaker_);
   } else {
     message.add_ice_controlled(tie_breaker_);
   }
   if (t.use_candidate) message.add_use_candidate();
+  if (t.nomination != 0) message.add_u32(nomination, t.nomination);
+  if (p.local_network_id != 0 || p.local_cost != 0)
+    message.add_u32(network_info, std::uint32_t{p.local_network_id} << 16 | p.local_cost);
   message.add_message_integrity(*s.remote_key);
   message.add_fingerprint();
   return message.finish();
 }
 
 /// RFC 8445 §14.3, where N is left out: with 100 pairs it would make the RTO 200 s.
-stun::retransmission_timer::options agent::implementation::check_schedule() const noexcept {
-  const auto busy = std::ranges::count_if(checklist_.all(), [](const auto& p) {
-    return !p->old && (p->state == pair_state::waiting || p->state == pair_state::in_progress);
+stun::retransmission_timer::options agent::implementation::check_schedule(
+    const pair& p) const noexcept {
+  if (p.is_tcp()) return {.rto = options_.tcp_timeout, .max_requests = 1, .last_wait = 1};
+  // Another path may be tried if this one, known to be good, is not: 3.5 s.
+  if (p.nominating && component(p.component).concluded)
+    return {
+        .rto = options_.rto, .max_requests = std::min(options_.max_requests, 3), .last_wait = 4};
+  const auto busy = std::ranges::count_if(checklist_.all(), [](const auto& other) {
+    return !other->old &&
+           (other->state == pair_state::waiting || other->state == pair_state::in_progress);
   });
   return {.rto = std::max(options_.rto, options_.ta * busy), .max_requests = options_.max_requests};
 }

@@ -3,13 +3,20 @@
 #include <utility>
 
 #include "implementation.hpp"
+#include "wire.hpp"
 
 namespace weft::ice {
 namespace {
 
 constexpr stun::attribute_set understood{stun::attribute_type::username,
                                          stun::attribute_type::priority,
-                                         stun::attribute_type::use_candidate};
+                                         stun::attribute_type::use_candidate, nomination_of_draft};
+
+/// The value of NOMINATION (draft-thatcher-ice-renomination §4), 0 if there is none.
+std::uint32_t nomination_of(const stun::message_view& m) noexcept {
+  const auto value = m.find_u32(nomination);
+  return value.value_or(m.find_u32(nomination_of_draft).value_or(0)) & 0xffffff;
+}
 
 }  // namespace
 
@@ -34,6 +41,11 @@ void agent::implementation::handle_request(const five_tuple& path,
     ++stats_.overflowed;
     return;
   }
+  // RFC 8828 §5.2: with the policy `relay`, a host's own addresses are silent.
+  if (!to_old && !locals_.find(path.local, path.protocol)->usable) {
+    ++stats_.unexpected;
+    return;
+  }
   ++stats_.requests_received;
 
   response answer{.path = path,
@@ -51,7 +63,8 @@ void agent::implementation::handle_request(const five_tuple& path,
     return respond(answer);
   }
   if (to_old) {
-    if (selected_ != nullptr && selected_->path == path) selected_->last_request = now_;
+    for (const component_state& c : components_)
+      if (c.selected != nullptr && c.selected->path == path) c.selected->last_request = now_;
     return respond(answer);
   }
   if (!repair_role_conflict(message)) {
@@ -60,7 +73,12 @@ void agent::implementation::handle_request(const five_tuple& path,
   }
   respond(answer);
 
-  const request r{path, *priority, message.use_candidate(), message.id()};
+  const request r{.path = path,
+                  .priority = *priority,
+                  .use_candidate = message.use_candidate(),
+                  .nomination = nomination_of(message),
+                  .network = message.find_u32(network_info),
+                  .id = message.id()};
   const auto theirs = username->substr(colon + 1);
   if (current_.remote_key && theirs == current_.remote.ufrag) {
     follow_up(r);
@@ -76,6 +94,7 @@ bool agent::implementation::repair_role_conflict(const stun::message_view& messa
       role_ == ice::role::controlling ? message.ice_controlling() : message.ice_controlled();
   if (!theirs) return true;
   ++stats_.role_conflicts;
+  if (is_lite()) return false;  // It cannot control.
   const bool ours_is_greater = tie_breaker_ >= *theirs;
   if (ours_is_greater == (role_ == ice::role::controlling)) return false;
   switch_role();
@@ -86,7 +105,7 @@ void agent::implementation::switch_role() {
   role_ = role_ == ice::role::controlling ? ice::role::controlled : ice::role::controlling;
   checklist_.set_role(role_);
   push(role_changed{role_});
-  consider_nomination();
+  for (std::uint16_t i = 1; i <= options_.components; ++i) consider_nomination(i);
 }
 
 void agent::implementation::respond(response r) {
@@ -108,66 +127,57 @@ void agent::implementation::remember_early(const request& r, std::string_view re
 
 /// RFC 8445 §7.3.1.3 to §7.3.1.5: what an authentic check teaches.
 void agent::implementation::follow_up(const request& r) {
-  auto remote = std::ranges::find(remotes_, r.path.remote, &remote_candidate::address);
-  const base* const local = find_base(r.path.local);
-  if (remote == remotes_.end()) {
-    if (remotes_.size() >= options_.max_remote_candidates) {
-      ++stats_.overflowed;
-      return;
-    }
-    candidate learned;
-    learned.priority = r.priority;
-    remotes_.push_back({learned, r.path.remote, ++remote_foundations_, false});
-    remote = remotes_.end() - 1;
-  }
-  pair* const p = add_pair(*local, *remote);
-  if (p == nullptr) {
-    ++stats_.overflowed;
-    return;
-  }
-  if (p->revoked) return;
+  pair* p = checklist_.find(r.path);
+  if (p == nullptr) p = learn_pair(r);
+  if (p == nullptr || p->revoked) return;
+  ++p->stats.requests_received;
   p->last_request = now_;
-  p->last_request_nominated = r.use_candidate;
+  p->last_request_nominated = r.use_candidate || r.nomination != 0;
+  if (p->is_tcp()) p->released = false;
+  if (r.network) p->remote_cost = static_cast<std::uint16_t>(std::min(*r.network & 0xffff, 999u));
+  if (is_lite()) return follow_up_lite(*p, r);
   // Whatever it was doing, it is worth another check at once; unless it is known to be good. After
   // that one every Ta is enough: an authentic request can be repeated by anyone, from anywhere.
   if (!p->valid) checklist_.trigger(*p, p->next_trigger);
   if (role_ != ice::role::controlled) return;
-  if (r.use_candidate) {
-    accept_nomination(*p, r.id);
-  } else if (p == selected_) {
-    choose_nominated();
+  if (p->last_request_nominated) {
+    accept_nomination(*p, r);
+  } else if (is_selected(*p)) {
+    choose_nominated(p->component);
   }
 }
 
-// RFC 8445 §7.3.1.5. A repeated request is not a new nomination.
-void agent::implementation::accept_nomination(pair& p, const stun::transaction_id& id) {
-  if (!p.nominated || p.nomination_id != id) p.nomination_order = ++nominations_;
-  p.nomination_id = id;
-  p.nominated = true;
-  if (!p.valid) return;
-  // It was good long ago. RFC 7675 §5.1: consent comes before data.
-  if (&p != selected_ && now_ >= p.last_answer + options_.consent_timeout)
-    return checklist_.trigger(p);
-  choose_nominated();
+/// RFC 8445 §7.3.1.3, §7.3.1.4: a pair that nobody has signalled.
+pair* agent::implementation::learn_pair(const request& r) {
+  const base* const local = locals_.find(r.path.local, r.path.protocol);
+  if (local == nullptr) return nullptr;  // It has gone since.
+  remote_candidate* remote = find_remote(r.path.remote, r.path.protocol, local->component);
+  if (remote == nullptr) {
+    if (remotes_.size() >= options_.max_remote_candidates) {
+      ++stats_.overflowed;
+      return nullptr;
+    }
+    candidate learned;
+    learned.component = local->component;
+    learned.protocol = r.path.protocol;
+    learned.priority = r.priority;
+    learned.type = candidate_type::peer_reflexive;
+    if (local->tcp) learned.tcp = *local->tcp == tcp_type::passive ? tcp_type::active : *local->tcp;
+    remotes_.push_back({learned, r.path.remote, ++remote_foundations_, false, ++last_remote_});
+    remote = &remotes_.back();
+  }
+  pair* const p = add_pair(*local, *remote);
+  if (p == nullptr) ++stats_.overflowed;
+  return p;
 }
 
-/// A controlling agent that follows RFC 8445 nominates one pair after the other, and the last one
-/// counts. One that nominates with every check (RFC 5245 §8.1.1.2, Chromium) means the best
-/// of those it checks (RFC 8445 §8.1.1), while it checks that one at all.
-void agent::implementation::choose_nominated() {
-  const bool by_priority = selected_ != nullptr && !selected_->old &&
-                           selected_->last_request_nominated && !is_quiet(*selected_) &&
-                           now_ < selected_->last_request + 2 * options_.disconnected_after;
-  pair* best = nullptr;
-  for (auto& p : checklist_.all()) {
-    if (p->old || !p->valid || !p->nominated || p->state != pair_state::succeeded ||
-        now_ >= p->last_answer + options_.consent_timeout)
-      continue;
-    if (best == nullptr ||
-        (by_priority ? p->priority > best->priority : p->nomination_order > best->nomination_order))
-      best = p.get();
-  }
-  if (best != nullptr) select(*best);
+/// RFC 8445 §7.3.2: the other side's checks are all that a lite agent knows of a path.
+void agent::implementation::follow_up_lite(pair& p, const request& r) {
+  if (!p.valid && !p.last_request_nominated) return;
+  if (!p.valid) p.valid_since = now_;
+  checklist_.succeed(p);
+  p.last_answer = now_;
+  if (p.last_request_nominated) accept_nomination(p, r);
 }
 
 std::optional<addressed_transmit> agent::implementation::poll_response(mutable_bytes buffer) {
@@ -175,6 +185,7 @@ std::optional<addressed_transmit> agent::implementation::poll_response(mutable_b
   const response& r = responses_.front();
   const stun::integrity_key& key = r.to_old_session ? previous_->local_key : current_.local_key;
   const five_tuple path = r.path;
+  const bool to_old = r.to_old_session;
   stun::message_builder message{buffer,
                                 r.error ? stun::message_class::error : stun::message_class::success,
                                 stun::method::binding, r.id};
@@ -195,7 +206,9 @@ std::optional<addressed_transmit> agent::implementation::poll_response(mutable_b
   if (bytes.empty()) return std::nullopt;
   responses_.erase(responses_.begin());
   ++stats_.responses_sent;
-  return addressed_transmit{path.local, path.remote, bytes};
+  for (auto& p : checklist_.all())
+    if (p->old == to_old && p->path == path) ++p->stats.responses_sent;
+  return on(path, bytes);
 }
 
 }  // namespace weft::ice
