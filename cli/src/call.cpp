@@ -74,6 +74,8 @@ class call_run {
     if (!certificate) return fail(call_error{exit_code::call_failed, "no certificate"});
     io::peer_runner::options opts;
     opts.local = sockets_for(*to);
+    if (const auto applied = apply(options_.ice, opts.connection); !applied)
+      return fail(call_error{exit_code::usage, applied.error()});
     auto runner =
         io::peer_runner::create(context_.get_executor(), random_, *std::move(certificate), opts);
     if (!runner)

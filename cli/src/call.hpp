@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "exit_code.hpp"
+#include "ice_options.hpp"
 
 namespace weft::cli {
 
@@ -21,6 +22,7 @@ struct call_options {
   std::optional<std::uint16_t> max_retransmits;
   bool reverse = false;
   double timeout_seconds = 30;
+  ice_options ice;
   bool json = false;
   bool verbose = false;
 };

@@ -13,8 +13,12 @@ constexpr std::size_t low_threshold = 512 * 1024;
 
 }  // namespace
 
-echo_session::echo_session(io::peer_runner runner, std::function<void()> ended)
-    : runner_{std::move(runner)}, ended_{std::move(ended)}, last_used_{io::now()} {
+echo_session::echo_session(io::peer_runner runner, std::function<void()> gathered,
+                           std::function<void()> ended)
+    : runner_{std::move(runner)},
+      gathered_{std::move(gathered)},
+      ended_{std::move(ended)},
+      last_used_{io::now()} {
   runner_.on_event([this](const peer::connection::event& e) { handle(e); });
   runner_.on_message([this](const peer::data_channel_message& m) { echo(m); });
 }
@@ -31,21 +35,20 @@ result<void, peer::error> echo_session::add_negotiated(std::uint16_t id) {
   });
 }
 
-result<std::string, peer::error> echo_session::answer(const std::string& offer) {
+result<void, peer::error> echo_session::answer(const std::string& offer) {
   const auto set = set_remote(peer::sdp_type::offer, offer);
-  if (!set) return fail(set.error());
-  return runner_.with([](peer::connection& c, time_point now) -> result<std::string, peer::error> {
-    const auto local = c.set_local_description(now);
-    if (!local) return fail(local.error());
-    return c.local_description()->sdp;
-  });
+  return set ? set_local() : set;
 }
 
-result<std::string, peer::error> echo_session::offer() {
-  return runner_.with([](peer::connection& c, time_point now) -> result<std::string, peer::error> {
-    const auto local = c.set_local_description(now);
-    if (!local) return fail(local.error());
-    return c.local_description()->sdp;
+result<void, peer::error> echo_session::offer() {
+  return set_local();
+}
+
+result<void, peer::error> echo_session::set_local() {
+  return runner_.with([](peer::connection& c, time_point now) -> result<void, peer::error> {
+    const auto set = c.set_local_description(now);
+    if (!set) return fail(set.error());
+    return {};
   });
 }
 
@@ -96,12 +99,22 @@ bool echo_session::connected() const {
   return runner_.connection().state() == peer::connection_state::connected;
 }
 
+bool echo_session::has_gathered() const {
+  return runner_.connection().ice_gathering() == peer::ice_gathering_state::complete;
+}
+
+std::string echo_session::description() const {
+  return runner_.connection().local_description()->sdp;
+}
+
 void echo_session::handle(const peer::connection::event& event) {
   using peer::connection;
   if (const auto* changed = std::get_if<connection::connection_state_changed>(&event)) {
     if (changed->state == peer::connection_state::failed ||
         changed->state == peer::connection_state::closed)
       ended_();
+  } else if (std::holds_alternative<connection::ice_gathering_state_changed>(event)) {
+    if (has_gathered()) gathered_();
   } else if (const auto* added = std::get_if<connection::data_channel_added>(&event)) {
     runner_.with([&](connection& c, time_point) {
       c.set_buffered_amount_low_threshold(added->channel, low_threshold);

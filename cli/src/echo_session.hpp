@@ -21,19 +21,23 @@ namespace weft::cli {
 /// stops reading, and the receive window tells the other to wait.
 class echo_session {
  public:
-  /// `ended` is called once, from the event loop, when the connection is over.
-  echo_session(io::peer_runner runner, std::function<void()> ended);
+  /// Both are called from the event loop: `gathered` when no more candidates come, perhaps
+  /// more than once; `ended` once, when the connection is over.
+  echo_session(io::peer_runner runner, std::function<void()> gathered, std::function<void()> ended);
 
   /// A channel on this stream that the other side makes too, before any description.
   result<void, peer::error> add_negotiated(std::uint16_t id);
-  result<std::string, peer::error> answer(const std::string& offer);
-  result<std::string, peer::error> offer();
+  result<void, peer::error> answer(const std::string& offer);
+  result<void, peer::error> offer();
   result<void, peer::error> take_answer(const std::string& answer);
   result<void, peer::error> trickle(const sdp::trickle_fragment& fragment);
 
   /// Of the other side; empty before its description is known.
   const std::string& remote_ufrag() const noexcept { return remote_ufrag_; }
   bool connected() const;
+  bool has_gathered() const;
+  /// The local description with the candidates there are.
+  std::string description() const;
   /// When it last had a message, or was made.
   time_point last_used() const noexcept { return last_used_; }
   const peer::connection& connection() const { return runner_.connection(); }
@@ -53,7 +57,10 @@ class echo_session {
   result<void, peer::error> set_remote(peer::sdp_type type, const std::string& text);
   result<void, peer::error> add_candidate(const peer::ice_candidate& candidate);
 
+  result<void, peer::error> set_local();
+
   io::peer_runner runner_;
+  std::function<void()> gathered_;
   std::function<void()> ended_;
   std::string remote_ufrag_;
   time_point last_used_;

@@ -42,46 +42,71 @@ result<std::unique_ptr<echo_session>, std::string> echo_sessions::make_session(
   auto certificate = dtls::certificate::generate({.now = std::chrono::system_clock::now()});
   if (!certificate) return fail(std::string{"no certificate could be made"});
   io::peer_runner::options opts;
+  opts.connection = options_.connection;
   opts.connection.always_negotiate_data_channels = true;
   opts.connection.send_buffer = 4 * 1024 * 1024;
   opts.local = options_.local;
   auto runner = io::peer_runner::create(executor_, random_, *std::move(certificate), opts);
   if (!runner) return fail(fmt::format("no socket: {}", runner.error().message()));
-  return std::make_unique<echo_session>(*std::move(runner), [this, id, alive = alive_] {
-    // Not from within its own handler.
-    asio::post(executor_, [this, id, alive] {
-      if (*alive) remove(id, "connection over");
-    });
-  });
+  // Not from within its own handlers.
+  const auto later = [this, id](auto action) {
+    return [this, id, action, alive = alive_] {
+      asio::post(executor_, [this, id, action, alive] {
+        if (*alive) action(*this, id);
+      });
+    };
+  };
+  return std::make_unique<echo_session>(
+      *std::move(runner),
+      later([](echo_sessions& all, const std::string& which) { all.describe(which); }),
+      later([](echo_sessions& all, const std::string& which) {
+        all.remove(which, "connection over");
+      }));
 }
 
-reply echo_sessions::create(const std::string& offer, std::optional<std::uint16_t> negotiated) {
-  if (!*alive_) return refuse(503, "the server is going down");
+void echo_sessions::create(const std::string& offer, std::optional<std::uint16_t> negotiated,
+                           std::function<void(reply)> done) {
+  if (!*alive_) return done(refuse(503, "the server is going down"));
   if (entries_.size() >= options_.max_sessions) {
     reply full = refuse(
         503, fmt::format("{} sessions are open, which is all there may be", entries_.size()));
     full.retry_after = 5;
-    return full;
+    return done(std::move(full));
   }
   const std::string id = random_hex(16);
   auto session = make_session(id);
-  if (!session) return refuse(500, session.error());
+  if (!session) return done(refuse(500, session.error()));
   if (negotiated) {
     const auto made = (*session)->add_negotiated(*negotiated);
-    if (!made) return refuse(made.error());
+    if (!made) return done(refuse(made.error()));
   }
 
-  const auto text = offer.empty() ? (*session)->offer() : (*session)->answer(offer);
-  if (!text) return refuse(text.error());
+  const auto set = offer.empty() ? (*session)->offer() : (*session)->answer(offer);
+  if (!set) return done(refuse(set.error()));
   if (options_.log) options_.log(fmt::format("{} {}", id, offer.empty() ? "offers" : "answers"));
-  const std::string etag = '"' + random_hex(4) + '"';
-  entries_[id] = {etag, offer.empty(), *std::move(session)};
+  entry& e = entries_[id];
+  e.etag = '"' + random_hex(4) + '"';
+  e.awaits_answer = offer.empty();
+  e.session = *std::move(session);
+  e.awaits_candidates = std::move(done);
   watch();
-  return {.status = 201,
-          .body = *text,
-          .content_type = sdp_type,
-          .location = "/echo/" + id,
-          .etag = etag};
+  if (e.session->has_gathered()) return describe(id);
+  e.patience = std::make_unique<asio::steady_timer>(executor_, options_.gathering);
+  e.patience->async_wait([this, id, alive = alive_](std::error_code error) {
+    if (!error && *alive) describe(id);
+  });
+}
+
+void echo_sessions::describe(const std::string& id) {
+  const auto found = entries_.find(id);
+  if (found == entries_.end() || !found->second.awaits_candidates) return;
+  entry& e = found->second;
+  e.patience.reset();
+  std::exchange(e.awaits_candidates, {})({.status = 201,
+                                          .body = e.session->description(),
+                                          .content_type = sdp_type,
+                                          .location = "/echo/" + id,
+                                          .etag = e.etag});
 }
 
 reply echo_sessions::answer(const std::string& id, const std::string& text) {
@@ -135,12 +160,15 @@ reply echo_sessions::look(const std::string& id) const {
 void echo_sessions::close() {
   *alive_ = false;
   timer_.cancel();
+  for (auto& [id, e] : entries_)
+    if (e.awaits_candidates) e.awaits_candidates(refuse(503, "the server is going down"));
   entries_.clear();
 }
 
 void echo_sessions::remove(const std::string& id, std::string_view why) {
   const auto found = entries_.find(id);
   if (found == entries_.end()) return;
+  if (found->second.awaits_candidates) found->second.awaits_candidates(no_such_session(id));
   if (options_.log) {
     const auto& counted = found->second.session->connection().stats();
     options_.log(fmt::format("{} ended: {}; {} messages; dropped {} unknown, {} unvalidated", id,

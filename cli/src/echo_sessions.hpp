@@ -42,6 +42,9 @@ class echo_sessions {
     duration idle = std::chrono::minutes{5};
     /// And without a connection for so long, which spans a person's slowest signalling.
     duration setup = std::chrono::seconds{30};
+    /// An answer waits so long for candidates, since none can follow it.
+    duration gathering = std::chrono::seconds{5};
+    peer::connection::options connection{};  ///< Servers and policy of ICE.
     /// Where the peers have their sockets; port 0.
     std::vector<endpoint> local;
     /// Told of what happens, one line each.
@@ -51,8 +54,10 @@ class echo_sessions {
   echo_sessions(const asio::any_io_executor& executor, options opts);
 
   /// An offer makes a session that answers; an empty text one that offers. `negotiated` is the
-  /// stream of a channel that both sides make without announcing it, and that echoes too.
-  reply create(const std::string& offer, std::optional<std::uint16_t> negotiated);
+  /// stream of a channel that both sides make without announcing it, and that echoes too. `done`
+  /// is called once, when the candidates are there.
+  void create(const std::string& offer, std::optional<std::uint16_t> negotiated,
+              std::function<void(reply)> done);
   /// The answer to an offer of ours.
   reply answer(const std::string& id, const std::string& text);
   /// `if_match` is the request's header of that name, nothing where it has none.
@@ -69,10 +74,14 @@ class echo_sessions {
     std::string etag;
     bool awaits_answer = false;
     std::unique_ptr<echo_session> session;
+    std::function<void(reply)> awaits_candidates;  ///< Who does, if anyone.
+    std::unique_ptr<asio::steady_timer> patience;
   };
 
   std::string random_hex(std::size_t bytes);
   result<std::unique_ptr<echo_session>, std::string> make_session(const std::string& id);
+  /// Replies to who waits for the description of a session.
+  void describe(const std::string& id);
   void remove(const std::string& id, std::string_view why);
   void watch();
   time_point deadline(const entry& e) const;

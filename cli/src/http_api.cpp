@@ -78,7 +78,12 @@ class api {
         return;
       }
     }
-    write(response, ask([&](echo_sessions& s) { return s.create(request.body, negotiated); }));
+    std::promise<reply> promise;
+    std::future<reply> answer = promise.get_future();
+    asio::post(executor_, [&] {
+      sessions_.create(request.body, negotiated, [&](reply r) { promise.set_value(std::move(r)); });
+    });
+    write(response, answer.get());
   }
 
   void change(const Request& request, Response& response) const {

@@ -12,6 +12,14 @@ namespace {
 
 using weft::cli::exit_code;
 
+void add_ice_options(CLI::App& command, weft::cli::ice_options& options) {
+  command.add_option("--ice-server", options.servers,
+                     "STUN or TURN server: stun:, turn: or turns: URL; may be given again");
+  command.add_option("--username", options.username, "For TURN servers");
+  command.add_option("--credential", options.credential, "The password that goes with it");
+  command.add_flag("--relay", options.relay, "Connect by TURN servers only");
+}
+
 void add_serve(CLI::App& app, std::function<exit_code()>& chosen) {
   auto options = std::make_shared<weft::cli::serve_options>();
   CLI::App* const serve = app.add_subcommand(
@@ -28,6 +36,7 @@ void add_serve(CLI::App& app, std::function<exit_code()>& chosen) {
   serve->add_option("--setup", options->setup_seconds, "Seconds a session may take to be connected")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
+  add_ice_options(*serve, options->ice);
   serve->add_flag("--verbose", options->verbose, "Say on stderr what happens to sessions");
   serve->callback(
       [options, &chosen] { chosen = [options] { return weft::cli::serve(*options); }; });
@@ -59,6 +68,7 @@ void add_call(CLI::App& app, std::function<exit_code()>& chosen) {
   call->add_option("--timeout", options->timeout_seconds, "Seconds for all of it")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
+  add_ice_options(*call, options->ice);
   call->add_flag("--json", options->json, "Print the report as JSON");
   call->add_flag("--verbose", options->verbose, "Say on stderr which addresses take part");
   call->callback([options, &chosen] { chosen = [options] { return weft::cli::call(*options); }; });

@@ -81,6 +81,10 @@ exit_code serve(const serve_options& options) {
   limits.setup = seconds(options.setup_seconds);
   limits.local = candidates_for(options.host);
   if (options.verbose) limits.log = log_line;
+  if (const auto applied = apply(options.ice, limits.connection); !applied) {
+    fmt::print(stderr, "weft serve: {}\n", applied.error());
+    return exit_code::usage;
+  }
   echo_sessions sessions{context.get_executor(), limits};
 
   httplib::Server server;

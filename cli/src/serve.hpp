@@ -7,6 +7,7 @@
 #include <string>
 
 #include "exit_code.hpp"
+#include "ice_options.hpp"
 
 namespace weft::cli {
 
@@ -16,6 +17,7 @@ struct serve_options {
   std::size_t max_sessions = 64;
   double idle_seconds = 300;
   double setup_seconds = 30;
+  ice_options ice;
   bool verbose = false;
 };
 
