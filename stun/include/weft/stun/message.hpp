@@ -553,6 +553,11 @@ class message_builder {
   }
   /// An attribute whose presence is all it says.
   constexpr message_builder& add_flag(attribute_type type) noexcept { return add(type, {}); }
+  /// So many zeros, for what is only there to take up room (RFC 5780 §7.6).
+  constexpr message_builder& add_zeros(attribute_type type, std::size_t size) noexcept {
+    if (begin(type, size)) out_.zeros(padded(size));
+    return *this;
+  }
   constexpr message_builder& add_u32(attribute_type type, std::uint32_t value) noexcept {
     if (begin(type, 4)) out_.u32(value);
     return *this;
