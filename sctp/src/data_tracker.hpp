@@ -24,11 +24,14 @@ class data_tracker {
   bool received(std::uint64_t tsn) const noexcept;
   /// Whether it is not further ahead of the cumulative TSN than the window goes.
   bool within_window(std::uint64_t tsn) const noexcept { return tsn <= cumulative_ + window_; }
+  /// Whether a sender can have got that far, given up chunks included, of which the window
+  /// need not have room for any. Nobody has a million under way.
+  bool within_reach(std::uint64_t tsn) const noexcept { return tsn <= cumulative_ + (1u << 20); }
 
   /// A TSN within the window and not received before.
   void insert(std::uint64_t tsn);
   void note_duplicate(std::uint32_t tsn) noexcept;
-  /// Everything up to `tsn`, within the window, counts as received (RFC 3758 §3.6).
+  /// Everything up to `tsn`, within reach, counts as received (RFC 3758 §3.6).
   void forward(std::uint64_t tsn);
 
   std::uint64_t cumulative() const noexcept { return cumulative_; }

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <weft/core/serial.hpp>
 
 #include "association_impl.hpp"
@@ -272,7 +274,8 @@ bool association::impl::acknowledge(std::uint32_t cumulative_tsn_ack, const_byte
   return true;
 }
 
-/// RFC 3758 §3.6
+/// RFC 3758 §3.6. The window does not bound it: a sender that gave up more than the window takes
+/// would wait for ever.
 void association::impl::handle_forward_tsn(const chunk_view& chunk) {
   const auto forward = forward_tsn_chunk::parse(chunk);
   if (!forward) {
@@ -280,15 +283,15 @@ void association::impl::handle_forward_tsn(const chunk_view& chunk) {
     return;
   }
   const std::uint64_t to = tracker_.unwrap(forward->new_cumulative_tsn);
-  if (!can_receive_data() || !tracker_.within_window(to)) {
+  if (!can_receive_data() || !tracker_.within_reach(to)) {
     ++stats_.unexpected;
     return;
   }
   data_in_packet_ = sack_now_ = true;
   const std::uint64_t before = tracker_.cumulative();
   if (to <= before) return;
+  reassembly_.forward(before, std::min(to, tracker_.highest()));
   tracker_.forward(to);
-  reassembly_.forward(before, to);
   for (std::size_t i = 0; i < forward->stream_count(); ++i) {
     const auto [stream, ssn] = forward->stream(i);
     if (stream < agreed_.incoming_streams) reassembly_.skip(stream, ssn);

@@ -92,7 +92,7 @@ void association::impl::handle_outgoing_reset(const outgoing_reset_request& requ
   const bool known = std::ranges::all_of(
       streams, [&](std::uint16_t stream) { return stream < agreed_.incoming_streams; });
   const std::uint64_t last = tracker_.unwrap(request.last_assigned_tsn);
-  if (!known || !tracker_.within_window(last)) {
+  if (!known || !tracker_.within_reach(last)) {
     ++stats_.unexpected;
     respond(known ? reset_result::denied : reset_result::wrong_ssn);
     return;

@@ -70,6 +70,24 @@ TEST_SUITE("sctp/partial_reliability") {
     CHECK(p.b_messages.size() == 1);
   }
 
+  TEST_CASE("RFC 3758 §3.6: more can be given up at once than the receiver's window holds") {
+    association::options narrow;
+    narrow.max_tsn_window = 16;
+    pair p{1, {}, narrow};
+    p.connect();
+    for (std::uint32_t i = 0; i < 20; ++i)
+      REQUIRE(p.a.send(p.now, 1, i, bytes(10), {.max_retransmissions = 0}));
+    while (poll(p.a, p.now)) {  // All of it is lost, and what is sent in its place.
+    }
+    p.now += 2s;
+    p.a.handle_timeout(p.now);
+    REQUIRE(p.a.send(p.now, 1, 100, bytes(10), {}));
+    p.run(10s);
+    REQUIRE(p.b_messages.size() == 1);
+    CHECK(p.b_messages[0].ppid == 100);
+    CHECK(p.a.path().bytes_in_flight == 0);
+  }
+
   TEST_CASE("RFC 3758 §3.3.1: towards a peer without FORWARD TSN every message is reliable") {
     // Hand-made peer: an INIT without parameters.
     init_chunk init;
