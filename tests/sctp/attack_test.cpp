@@ -142,7 +142,8 @@ TEST_SUITE("sctp/attack") {
     CHECK(still_works());
   }
 
-  TEST_CASE_FIXTURE(fixture, "RFC 3758 §3.6: a FORWARD TSN further than any sender can be is not followed") {
+  TEST_CASE_FIXTURE(fixture,
+                    "RFC 3758 §3.6: a FORWARD TSN further than any sender can be is not followed") {
     inject(tag_of_b, chunk_type::forward_tsn, 0, u32s({tsn_of_a + 0x110000}));
     inject(tag_of_b, chunk_type::forward_tsn, 0, u32s({tsn_of_a + 0x7fffffff}));
     inject(tag_of_b, chunk_type::forward_tsn, 0, u32s({tsn_of_a - 5}));
