@@ -20,9 +20,11 @@
 #include <ctime>
 #include <fstream>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <random>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -233,7 +235,11 @@ class turn_client {
     }
     const auto relayed =
         parse(reply).find_xor_address(type_of(turn_attribute::xor_relayed_address));
-    if (!relayed) die(server_.name() + " refused an allocation");
+    if (!relayed) {
+      const auto error = parse(reply).error();
+      die(server_.name() + " refused an allocation: " +
+          (error ? std::to_string(static_cast<unsigned>(error->code)) : "no address"));
+    }
     f.relay_port = relayed->port;
     const std::uint16_t peer_port = port_of(f.peer);
     const auto bind = ask(f, turn_method::channel_bind, [&](stun::message_builder& b) {
@@ -587,69 +593,32 @@ std::uint16_t free_port() {
   return port_of(open_socket(false));
 }
 
+std::vector<std::string> words(const std::string& line) {
+  std::istringstream in{line};
+  return {std::istream_iterator<std::string>{in}, {}};
+}
+
 void run_weft(const settings& set, table& results) {
-  const std::uint16_t port = free_port();
-  const std::string at = "127.0.0.1:" + std::to_string(port);
-  server s{"weft",
-           {set.weft,
-            "turn-server",
-            "--listen",
-            at,
-            "--relay-address",
-            "127.0.0.1",
-            "--realm",
-            "bench",
-            "--user",
-            std::string{user} + ':' + password,
-            "--threads",
-            "1",
-            "--allow-peer",
-            "127.0.0.0/8",
-            "--port-range",
-            "40000-65535",
-            "--max-allocations",
-            "2000",
-            "--max-allocations-per-user",
-            "2000"},
-           port};
+  const std::string port = std::to_string(free_port());
+  const server s{"weft",
+                 words(set.weft + " turn-server --listen 127.0.0.1:" + port +
+                       " --relay-address 127.0.0.1 --realm bench --user " + user + ':' + password +
+                       " --threads 1 --allow-peer 127.0.0.0/8 --port-range 40000-65535"
+                       " --max-allocations-per-user 2000 --max-allocations-per-address 2000"),
+                 static_cast<std::uint16_t>(std::stoi(port))};
   measure(s, set, results);
 }
 
 void run_coturn(const settings& set, table& results) {
-  const std::uint16_t port = free_port();
-  server s{"coturn",
-           {set.coturn,
-            "-n",
-            "--listening-ip",
-            "127.0.0.1",
-            "--listening-port",
-            std::to_string(port),
-            "--relay-ip",
-            "127.0.0.1",
-            "--lt-cred-mech",
-            "--realm",
-            "bench",
-            "--user",
-            std::string{user} + ':' + password,
-            "--relay-threads",
-            "1",
-            "--allow-loopback-peers",
-            "--min-port",
-            "40000",
-            "--max-port",
-            "65535",
-            "--no-tls",
-            "--no-dtls",
-            "--no-tcp",
-            "--no-cli",
-            "--no-rfc5780",
-            "--log-file",
-            "/dev/null",
-            "--no-stdout-log",
-            "--simple-log",
-            "--pidfile",
-            "/dev/null"},
-           port};
+  const std::string port = std::to_string(free_port());
+  const server s{
+      "coturn",
+      words(set.coturn + " -n --listening-ip 127.0.0.1 --listening-port " + port +
+            " --relay-ip 127.0.0.1 --lt-cred-mech --realm bench --user " + user + ':' + password +
+            " --relay-threads 1 --allow-loopback-peers --min-port 40000"
+            " --max-port 65535 --no-tls --no-dtls --no-tcp --no-cli --no-rfc5780"
+            " --log-file /dev/null --no-stdout-log --simple-log --pidfile /dev/null"),
+      static_cast<std::uint16_t>(std::stoi(port))};
   measure(s, set, results);
 }
 
