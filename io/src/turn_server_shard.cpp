@@ -146,9 +146,10 @@ void turn_server_shard::settle(time_point now, lock& held) {
       transmit(*t);
     }
     more = false;
-    while (const auto e = shared_.machine->poll_event()) {
-      std::visit([&](const auto& what) { handle(now, what); }, *e);
+    while (auto e = shared_.machine->poll_event()) {
       more = true;
+      if (!std::visit([&](const auto& what) { return act_on(now, what); }, *e))
+        audit_.push_back(std::move(*e));
     }
   }
 }

@@ -87,9 +87,12 @@ class turn_server_shard {
   void handle(time_point now, const turn::server::connect_peer& e);
   void handle(time_point now, const turn::server::close_peer& e);
   void handle(time_point now, const turn::server::close_stream& e);
-  template <class Audit>
-  void handle(time_point, const Audit& e) {
-    audit_.emplace_back(e);
+  /// False for what an audit log alone wants to know.
+  template <class Event>
+  bool act_on(time_point now, const Event& e) {
+    constexpr bool is_mine = requires { handle(now, e); };
+    if constexpr (is_mine) handle(now, e);
+    return is_mine;
   }
   std::optional<endpoint> open_udp_relay(const turn::server::open_relay& e,
                                          const turn_server_runner::relay_address& at);
