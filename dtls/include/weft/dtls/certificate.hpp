@@ -13,7 +13,8 @@
 
 namespace weft::dtls {
 
-/// A self-signed certificate with its private key: who we are to a peer (RFC 8827 §6.5).
+/// A certificate with its private key: who we are to a peer. Self-signed (RFC 8827 §6.5), or
+/// read with what leads from it to a trust anchor.
 ///
 /// Copies share the key and are cheap. Sessions keep what they need of it, so it may go away
 /// before them. Several sessions may use one certificate, from several threads.
@@ -35,8 +36,10 @@ class certificate {
   /// `library_failure`.
   static result<certificate, error> generate(const options& opts);
 
-  /// Reads what `to_pem` wrote: one private key and one certificate that belong together, in
-  /// either order. An ECDSA key, or RSA of at least 2048 bits. Fails with `invalid_certificate`.
+  /// Reads what `to_pem` wrote: one private key and its certificate, in either order. Further
+  /// certificates behind that one are shown to peers along with it, as servers that are judged by
+  /// trust anchors need (RFC 5246 §7.4.2). An ECDSA key, or RSA of at least 2048 bits. Fails with
+  /// `invalid_certificate`.
   static result<certificate, error> from_pem(std::string_view pem);
 
   certificate(const certificate& other);
@@ -45,7 +48,8 @@ class certificate {
   certificate& operator=(certificate&& other) noexcept;
   ~certificate();
 
-  /// The private key (PKCS #8, not encrypted: guard it) and the certificate.
+  /// The private key (PKCS #8, not encrypted: guard it) and the certificate, without others that
+  /// were read along with it.
   std::string to_pem() const;
 
   /// The certificate as it goes on the wire (X.509 DER).

@@ -31,13 +31,25 @@ enum class srtp_profile : std::uint16_t {
   aead_aes_256_gcm = 0x0008,
 };
 
+/// How a server proves that its peer is where it says to be, before it answers at length.
+enum class path_validation : std::uint8_t {
+  outside,  ///< Somebody else has done so (ICE). A ClientHello that bears a cookie is dropped.
+  cookie,   ///< `cookie_exchange` has: the ClientHello bears a cookie, and no other is taken.
+};
+
+/// Whether a server asks who its peer is.
+enum class client_identity : std::uint8_t {
+  fingerprint,  ///< By a certificate of which the fingerprint is known. Clients always do.
+  none,         ///< It asks for no certificate: who the client is shows otherwise (RFC 7350 §4.2).
+};
+
 /// A DTLS 1.2 association between two peers that know each other's certificates by
 /// fingerprint (RFC 6347, RFC 5764, RFC 8122, RFC 8842).
 ///
-/// A `weft::machine` over datagrams whose path somebody else has validated (ICE): there is no
-/// cookie exchange, and addresses do not appear. Nothing is announced, delivered, exported or
-/// encrypted before the peer has proved that it holds a certificate with one of the
-/// fingerprints that were given.
+/// A `weft::machine` over datagrams whose path somebody else has validated (ICE, or a
+/// `cookie_exchange`): it asks for no cookies, and addresses do not appear. Nothing is announced,
+/// delivered, exported or encrypted before the peer has proved that it holds a certificate with one
+/// of the fingerprints that were given.
 ///
 /// What is not authenticated ends nothing. Alerts in the clear are counted and dropped. A
 /// handshake that a forged message spoils is thrown away and begun again: the client sends a
@@ -50,6 +62,10 @@ class session {
  public:
   struct options {
     dtls::role role = dtls::role::client;
+
+    /// For servers that anybody can reach, such as TURN servers.
+    dtls::path_validation path_validation = dtls::path_validation::outside;
+    dtls::client_identity client_identity = dtls::client_identity::fingerprint;
 
     /// Offered or accepted in this order of preference; none leaves use_srtp out.
     std::vector<srtp_profile> srtp_profiles{};
@@ -190,6 +206,11 @@ class session {
   /// The peer's certificate (X.509 DER), as soon as the peer has proved to hold it, whether
   /// it is the right one or not. Empty before. Lives as long as the session.
   const_bytes remote_certificate() const noexcept;
+
+  /// What the peer showed behind its own certificate, to lead to one that is trusted (RFC 5246
+  /// §7.4.2): for callers who judge by trust anchors, and then give `set_remote_fingerprints` the
+  /// fingerprint of what they have seen.
+  const std::vector<std::vector<std::uint8_t>>& remote_intermediates() const noexcept;
 
   /// IANA's name, `TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256`. Empty before `connected`.
   std::string_view cipher_suite() const noexcept;
