@@ -116,6 +116,10 @@ void agent::end_of_remote_candidates(time_point now) {
 void agent::resolve(time_point now, std::string_view name, std::span<const ip_address> addresses) {
   self_->resolve(now, name, addresses);
 }
+const credentials& agent::next_credentials() {
+  return self_->next_credentials();
+}
+
 void agent::restart(time_point now) {
   self_->restart(now);
 }

@@ -223,7 +223,10 @@ std::optional<addressed_transmit> agent::implementation::check_consent(pair& p,
   if (bytes.empty()) return std::nullopt;
   (void)p.open(t);
   p.next_consent = now_ + randomised(options_.consent_retry);
-  if (!p.unanswered_since) p.unanswered_since = now_;
+  if (!p.unanswered_since) {
+    p.unanswered_since = now_;
+    consider_nomination(p.component);  // How long to wait for the answer.
+  }
   ++stats_.consent_sent;
   ++p.stats.consent_requests_sent;
   return on(p.path, bytes);

@@ -160,6 +160,11 @@ result<void, error> agent::implementation::set_remote_credentials(time_point now
   return {};
 }
 
+const credentials& agent::implementation::next_credentials() {
+  if (!next_) next_ = make_session();
+  return next_->local;
+}
+
 void agent::implementation::restart(time_point now) {
   if (state_ == ice::state::closed) return;
   begin(now);
@@ -185,7 +190,8 @@ void agent::implementation::restart(time_point now) {
     previous_.reset();
     responses_.clear();
   }
-  current_ = make_session();
+  if (!next_) next_ = make_session();
+  current_ = *std::exchange(next_, std::nullopt);
   remotes_.clear();
   names_.clear();
   early_.clear();

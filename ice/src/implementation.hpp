@@ -51,6 +51,7 @@ class agent::implementation {
   void end_of_remote_candidates(time_point now);
   void resolve(time_point now, std::string_view name, std::span<const ip_address> addresses);
   void restart(time_point now);
+  const credentials& next_credentials();
   void close(time_point now);
 
   bool handle_input(time_point now, const five_tuple& path, const_bytes datagram);
@@ -225,6 +226,7 @@ class agent::implementation {
   bool renomination_ = false;
   session current_;
   std::optional<session> previous_;  ///< While its selected pair carries data.
+  std::optional<session> next_;      ///< What `restart` will bring, if somebody has asked.
 
   local_table locals_;
   candidate_policy wanted_policy_;

@@ -24,8 +24,10 @@ struct sent {
   endpoint local;
   endpoint remote;
   bytes datagram;
+  transport_protocol protocol = transport_protocol::udp;
 
   stun::message_view message() const { return *stun::message_view::parse(datagram); }
+  five_tuple path() const { return {local, remote, protocol}; }
   bool is_request() const { return message().type_class() == stun::message_class::request; }
 };
 
@@ -43,6 +45,10 @@ struct check {
   std::optional<std::uint16_t> extra{};  ///< One more attribute.
   bool integrity = true;
   bool with_priority = true;
+  transport_protocol protocol = transport_protocol::udp;
+  std::optional<std::uint32_t> nomination{};
+  std::uint16_t nomination_attribute = 0xc001;
+  std::optional<std::uint32_t> network{};
 };
 
 /// One agent, and its other side played by the test.
@@ -52,6 +58,8 @@ class scripted_peer {
   scripted_peer(role r, agent::options opts) : ice{random, with_role(opts, r)} {
     REQUIRE(ice.add_local_address(now, at("10.0.0.1")));
   }
+  /// Without any address yet.
+  explicit scripted_peer(const agent::options& opts) : ice{random, opts} {}
 
   void meet() { REQUIRE(ice.set_remote_credentials(now, theirs)); }
   /// Credentials and one host candidate.
@@ -74,7 +82,7 @@ class scripted_peer {
     std::vector<sent> out;
     std::array<std::uint8_t, 600> buffer;
     while (auto t = ice.poll_transmit(now, buffer))
-      out.push_back({t->local, t->remote, {t->bytes.begin(), t->bytes.end()}});
+      out.push_back({t->local, t->remote, {t->bytes.begin(), t->bytes.end()}, t->protocol});
     return out;
   }
   /// The one datagram that is due.
@@ -107,6 +115,9 @@ class scripted_peer {
     if (c.controlling) m.add_ice_controlling(*c.controlling);
     if (c.controlled) m.add_ice_controlled(*c.controlled);
     if (c.use_candidate) m.add_use_candidate();
+    if (c.nomination)
+      m.add_u32(static_cast<stun::attribute_type>(c.nomination_attribute), *c.nomination);
+    if (c.network) m.add_u32(stun::attribute_type{0xc057}, *c.network);
     if (c.extra) m.add(static_cast<stun::attribute_type>(*c.extra), std::array<std::uint8_t, 4>{});
     if (c.integrity)
       m.add_message_integrity(
@@ -115,7 +126,9 @@ class scripted_peer {
     const auto out = m.finish();
     return {out.begin(), out.end()};
   }
-  void send_check(const check& c) { ice.handle_input(now, c.to, c.from, make_check(c)); }
+  void send_check(const check& c) {
+    ice.handle_input(now, {c.to, c.from, c.protocol}, make_check(c));
+  }
 
   bytes make_answer(const sent& request, std::optional<stun::error_code> error = {},
                     std::optional<std::string> password = {}) const {
@@ -134,7 +147,17 @@ class scripted_peer {
     return {out.begin(), out.end()};
   }
   void answer(const sent& request, std::optional<stun::error_code> error = {}) {
-    ice.handle_input(now, request.local, request.remote, make_answer(request, error));
+    ice.handle_input(now, request.path(), make_answer(request, error));
+  }
+  /// Answers for a time what the agent asks of those that `who` says.
+  template <class Who>
+  void answer_for(duration d, Who who) {
+    for (const time_point end = now + d; now < end;)
+      for (const sent& s : wait(std::min<duration>(end - now, std::chrono::milliseconds{10})))
+        if (s.is_request() && who(s)) answer(s);
+  }
+  void answer_for(duration d) {
+    answer_for(d, [](const sent&) { return true; });
   }
   /// Answers everything the agent asks until it falls silent within `d`.
   void answer_all(duration d = std::chrono::milliseconds{100}) {

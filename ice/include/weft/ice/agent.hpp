@@ -340,6 +340,9 @@ class agent {
   /// data and the old credentials are good until a pair of the new session is selected.
   /// Local candidates stay; the other side's credentials and candidates must come anew.
   void restart(time_point now);
+  /// The local credentials that the next `restart` brings in, for an offer that may come to
+  /// nothing. The same until then.
+  const credentials& next_credentials();
   /// Ends at once and without a word to the other side.
   void close(time_point now);
 
