@@ -106,6 +106,21 @@ TEST_SUITE("TCP of the simulated Internet") {
     CHECK(chunks > 20);  // Cut elsewhere than they were written.
   }
 
+  TEST_CASE("data that overtakes the end of the handshake is not lost") {
+    for (std::uint64_t seed = 0; seed < 20; ++seed) {
+      world w{{.delay = 10ms, .jitter = 50ms}};
+      for (std::uint64_t i = 0; i < seed; ++i) (void)w.connect({w.service.address, 1});
+      const auto path = w.connect(w.service);
+      std::string received;
+      while (const auto a = w.next()) {
+        if (a->what == kind::connected)
+          REQUIRE(w.net.write(w.now, w.client, *path, as_bytes("at once")));
+        received += as_text(a->bytes);
+      }
+      CHECK(received == "at once");
+    }
+  }
+
   TEST_CASE("a write is taken whole or not at all") {
     world w;
     const auto path = w.connect(w.service);

@@ -55,7 +55,8 @@ void tcp_connection::receive(time_point now, const segment& s) {
   if (state_ == state::over) return;
   if (s.what == segment::kind::reset) return end();
   acknowledge(now, s.acknowledges);
-  if (s.what == segment::kind::acknowledgement) return proceed();
+  proceed();
+  if (s.what == segment::kind::acknowledgement) return;
   due_ = true;
   if (s.number >= expected_) early_.emplace(s.number, s);
   for (auto next = early_.find(expected_); next != early_.end(); next = early_.find(expected_)) {
@@ -65,7 +66,6 @@ void tcp_connection::receive(time_point now, const segment& s) {
     take(taken);
     proceed();
   }
-  proceed();
 }
 
 void tcp_connection::acknowledge(time_point now, std::uint64_t up_to) {
