@@ -147,6 +147,7 @@ void channel_table::close(time_point now, sctp::association* sctp, channel_handl
   if (at == channels_.end()) return;
   switch (at->second.state) {
     case data_channel_state::connecting:
+      std::erase(waiting_, handle);
       finish(at, {});
       return;
     case data_channel_state::open:
@@ -160,6 +161,7 @@ void channel_table::close(time_point now, sctp::association* sctp, channel_handl
 }
 
 void channel_table::close_all(std::string_view reason) {
+  waiting_.clear();
   while (!channels_.empty()) finish(channels_.begin(), reason);
 }
 
@@ -177,14 +179,11 @@ void channel_table::handle_connected(dcep::role role, std::uint16_t streams) {
   streams_ = streams;
 }
 
-void channel_table::open_waiting(time_point now, sctp::association& sctp) {
+void channel_table::open_waiting(time_point now, sctp::association& sctp,
+                                 std::size_t message_limit) {
   while (!waiting_.empty()) {
     const auto handle = waiting_.front();
     const auto at = channels_.find(handle);
-    if (at == channels_.end()) {  // Closed while it waited.
-      waiting_.pop_front();
-      continue;
-    }
     channel& c = at->second;
     if (!c.options.id) c.options.id = free_stream();
     if (!c.options.id || *c.options.id >= streams_) {
@@ -193,12 +192,14 @@ void channel_table::open_waiting(time_point now, sctp::association& sctp) {
       continue;
     }
     by_stream_.emplace(*c.options.id, handle);
-    if (const auto sent = send_open(now, sctp, c); !sent) {
-      if (sent.error() != sctp::send_error::message_too_large) return;  // There will be room.
+    const bool fits =
+        c.options.negotiated || dcep::open_size(open_message(c.label, c.options)) <= message_limit;
+    if (!fits) {
       waiting_.pop_front();
       finish(at, "label and protocol are too long for the other side");
       continue;
     }
+    if (!send_open(now, sctp, c)) return;  // There will be room.
     waiting_.pop_front();
     sctp.set_buffered_amount_low_threshold(*c.options.id, c.low_threshold);
     c.state = data_channel_state::open;
@@ -243,6 +244,12 @@ std::optional<data_channel_message> channel_table::handle_message(time_point now
   if (at->second.state != data_channel_state::open) return std::nullopt;
   return data_channel_message{at->first, *kind,
                               dcep::is_empty_message(ppid) ? const_bytes{} : message.payload};
+}
+
+bool channel_table::is_open(const sctp::message& message) {
+  if (static_cast<dcep::ppid>(message.ppid) != dcep::ppid::control) return false;
+  const auto type = dcep::parse_type(message.payload);
+  return type && *type == dcep::message_type::open;
 }
 
 void channel_table::handle_control(time_point now, sctp::association& sctp,
@@ -331,6 +338,16 @@ void channel_table::handle_outgoing_reset(std::span<const std::uint16_t> streams
     if (at == channels_.end() || at->second.state != data_channel_state::closing) continue;
     at->second.outgoing_ended = true;
     if (at->second.incoming_ended) finish(at, {});
+  }
+}
+
+void channel_table::handle_denied_reset(std::span<const std::uint16_t> streams) {
+  for (const std::uint16_t stream : streams) {
+    const auto at = find_by_stream(stream);
+    if (at == channels_.end() || at->second.state != data_channel_state::closing) continue;
+    const auto handle = at->first;
+    finish(at, "the other side refused to end its stream");
+    by_stream_.emplace(stream, handle);
   }
 }
 

@@ -44,9 +44,12 @@ class channel_table {
   void set_low_threshold(sctp::association* sctp, channel_handle handle, std::size_t bytes);
 
   // What happens below
+  /// Whether it opens a channel (RFC 8832 §5.1).
+  static bool is_open(const sctp::message& message);
   void handle_connected(dcep::role role, std::uint16_t streams);
   /// Opens what waits: gives streams to channels and their DATA_CHANNEL_OPEN to the association.
-  void open_waiting(time_point now, sctp::association& sctp);
+  /// `message_limit` as in `send`.
+  void open_waiting(time_point now, sctp::association& sctp, std::size_t message_limit);
   /// Takes DCEP messages in. A message of data comes back, for the application; what breaks a
   /// rule is counted and gone.
   std::optional<data_channel_message> handle_message(time_point now, sctp::association& sctp,
@@ -55,6 +58,8 @@ class channel_table {
   void handle_incoming_reset(time_point now, sctp::association& sctp,
                              std::span<const std::uint16_t> streams);
   void handle_outgoing_reset(std::span<const std::uint16_t> streams);
+  /// The other side has refused. Channels end all the same, and their streams are not used again.
+  void handle_denied_reset(std::span<const std::uint16_t> streams);
   void handle_buffered_amount_low(std::uint16_t stream);
 
   // Outputs
@@ -96,6 +101,7 @@ class channel_table {
   std::optional<dcep::role> role_;
   std::uint16_t streams_ = 0;  ///< Usable in both directions, once connected.
   channel_map channels_;
+  /// Also with channels that are no more, where the stream cannot be used again.
   std::unordered_map<std::uint16_t, channel_handle> by_stream_;
   std::deque<channel_handle> waiting_;
   std::uint32_t next_handle_ = 1;

@@ -16,8 +16,25 @@ connection::connection(connection&&) noexcept = default;
 connection& connection::operator=(connection&&) noexcept = default;
 connection::~connection() = default;
 
-result<void, error> connection::add_local_address(time_point, const endpoint& local) {
-  return self_->add_local_address(local);
+result<void, error> connection::add_local_address(time_point now, const ice::local_address& local) {
+  return self_->add_local_address(now, local);
+}
+
+result<void, error> connection::add_local_address(time_point now, const endpoint& local) {
+  return self_->add_local_address(now, {.base = local});
+}
+
+void connection::remove_local_address(time_point now, const endpoint& local,
+                                      transport_protocol protocol) {
+  self_->remove_local_address(now, local, protocol);
+}
+
+void connection::server_verified(time_point now, const five_tuple& path, bool trusted) {
+  self_->server_verified(now, path, trusted);
+}
+
+void connection::set_ice_servers(time_point now, std::vector<ice_server> servers) {
+  self_->set_ice_servers(now, std::move(servers));
 }
 
 void connection::resolve(time_point now, std::string_view name,
@@ -100,7 +117,19 @@ void connection::close(time_point now) {
 
 bool connection::handle_input(time_point now, const endpoint& local, const endpoint& remote,
                               const_bytes datagram) {
-  return self_->handle_input(now, local, remote, datagram);
+  return self_->handle_input(now, {local, remote, transport_protocol::udp}, datagram);
+}
+
+bool connection::handle_input(time_point now, const five_tuple& path, const_bytes bytes) {
+  return self_->handle_input(now, path, bytes);
+}
+
+void connection::handle_connected(time_point now, const five_tuple& path) {
+  self_->handle_connected(now, path);
+}
+
+void connection::handle_disconnected(time_point now, const five_tuple& path) {
+  self_->handle_disconnected(now, path);
 }
 
 void connection::handle_timeout(time_point now) {
@@ -154,6 +183,22 @@ std::optional<data_channel_info> connection::channel(channel_handle channel) con
 
 std::optional<std::size_t> connection::max_message_size() const noexcept {
   return self_->max_message_size();
+}
+
+std::optional<five_tuple> connection::selected_pair() const noexcept {
+  return self_->selected_pair();
+}
+
+transport_statistics connection::transport_stats() const {
+  return self_->transport_stats();
+}
+
+std::vector<ice::candidate_statistics> connection::candidate_stats() const {
+  return self_->transport().candidate_stats();
+}
+
+std::vector<ice::candidate_pair_statistics> connection::pair_stats() const {
+  return self_->transport().pair_stats();
 }
 
 connection::counters connection::stats() const noexcept {

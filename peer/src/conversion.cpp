@@ -31,6 +31,30 @@ sdp::candidate_type to_sdp(ice::candidate_type type) {
   return sdp::candidate_type::host;
 }
 
+ice::tcp_type to_ice(sdp::tcp_type type) {
+  switch (type) {
+    case sdp::tcp_type::active:
+      return ice::tcp_type::active;
+    case sdp::tcp_type::passive:
+      return ice::tcp_type::passive;
+    case sdp::tcp_type::so:
+      return ice::tcp_type::simultaneous_open;
+  }
+  return ice::tcp_type::active;
+}
+
+sdp::tcp_type to_sdp(ice::tcp_type type) {
+  switch (type) {
+    case ice::tcp_type::active:
+      return sdp::tcp_type::active;
+    case ice::tcp_type::passive:
+      return sdp::tcp_type::passive;
+    case ice::tcp_type::simultaneous_open:
+      return sdp::tcp_type::so;
+  }
+  return sdp::tcp_type::active;
+}
+
 }  // namespace
 
 std::optional<ice::candidate> to_ice(const sdp::candidate& c) {
@@ -41,6 +65,7 @@ std::optional<ice::candidate> to_ice(const sdp::candidate& c) {
   out.priority = c.priority;
   out.type = to_ice(c.type);
   out.address.port = c.port;
+  if (c.tcp_type) out.tcp = to_ice(*c.tcp_type);
   if (const auto address = ip_address::parse(c.address))
     out.address.address = *address;
   else if (c.address.ends_with(".local"))
@@ -59,6 +84,7 @@ sdp::candidate to_sdp(const ice::candidate& c) {
   out.address = c.name.empty() ? to_string(c.address.address) : c.name;
   out.port = c.address.port;
   out.type = to_sdp(c.type);
+  if (c.tcp) out.tcp_type = to_sdp(*c.tcp);
   if (c.related) {
     out.related_address = to_string(c.related->address);
     out.related_port = c.related->port;

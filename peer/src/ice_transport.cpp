@@ -83,6 +83,10 @@ void ice_transport::end_of_remote_candidates(time_point now) {
   self_->wake(now);
 }
 
+const ice::credentials& ice_transport::next_credentials() {
+  return self_->agent.next_credentials();
+}
+
 void ice_transport::restart(time_point now) {
   self_->restart(now);
 }

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include <weft/dtls/session.hpp>
-#include <weft/ice/agent.hpp>
 #include <weft/peer/connection.hpp>
+#include <weft/peer/ice_transport.hpp>
 #include <weft/sctp/association.hpp>
 #include <weft/sdp/description.hpp>
 
@@ -37,8 +37,11 @@ class connection::implementation {
   void check_negotiation_needed();
 
   // machine.cpp
-  result<void, error> add_local_address(const endpoint& local);
+  result<void, error> add_local_address(time_point now, const ice::local_address& local);
+  void remove_local_address(time_point now, const endpoint& local, transport_protocol protocol);
   void resolve(time_point now, std::string_view name, std::span<const ip_address> addresses);
+  void server_verified(time_point now, const five_tuple& path, bool trusted);
+  void set_ice_servers(time_point now, std::vector<ice_server> servers);
   result<channel_handle, error> create_data_channel(time_point now, std::string_view label,
                                                     const data_channel_options& opts);
   result<void, error> send(time_point now, channel_handle channel, message_kind kind,
@@ -46,8 +49,9 @@ class connection::implementation {
   void set_buffered_amount_low_threshold(channel_handle channel, std::size_t bytes);
   void close_data_channel(time_point now, channel_handle channel);
   void close(time_point now);
-  bool handle_input(time_point now, const endpoint& local, const endpoint& remote,
-                    const_bytes datagram);
+  bool handle_input(time_point now, const five_tuple& path, const_bytes bytes);
+  void handle_connected(time_point now, const five_tuple& path);
+  void handle_disconnected(time_point now, const five_tuple& path);
   void handle_timeout(time_point now);
   std::optional<addressed_transmit> poll_transmit(time_point now, mutable_bytes buffer);
   std::optional<time_point> poll_timeout() const;
@@ -61,7 +65,10 @@ class connection::implementation {
   std::string_view local_username_fragment() const noexcept;
   std::optional<data_channel_info> channel(channel_handle handle) const;
   std::optional<std::size_t> max_message_size() const noexcept;
+  std::optional<five_tuple> selected_pair() const noexcept { return transport_.selected_pair(); }
   counters stats() const noexcept;
+  transport_statistics transport_stats() const;
+  const ice_transport& transport() const noexcept { return transport_; }
 
  private:
   struct description {
@@ -71,20 +78,31 @@ class connection::implementation {
   struct created {
     peer::connection::implementation::description description;
     std::string text;  ///< As it was handed out: with the candidates of that moment.
+    std::optional<std::string> data_mid;  ///< Of its data section.
+    bool restarts_ice = false;
   };
 
   // jsep.cpp
   bool wants_data() const;
-  negotiation::local_data local_data(std::string mid, sdp::setup_role setup) const;
-  session_description remember(description d);
+  negotiation::local_data local_data(std::string mid, sdp::setup_role setup,
+                                     const ice::credentials& credentials) const;
+  session_description remember(description d, std::optional<std::string> data_mid,
+                               bool restarts_ice);
+  std::string choose_mid() const;
   void apply_local_offer(time_point now);
   void apply_local_answer(time_point now);
   result<void, error> set_remote_offer(time_point now, sdp::session_description offer);
   result<void, error> set_remote_answer(time_point now, sdp::session_description answer);
   result<void, error> check_association(const negotiation::remote_data& remote) const;
+  result<void, error> check_credentials(const negotiation::remote_data& remote,
+                                        bool may_restart) const;
   void gather(time_point now);
+  void restart(time_point now);
   void apply_remote_transport(time_point now, negotiation::remote_data remote);
+  void take_message_limit();
+  void end_data(std::string_view reason);
   void add_remote_candidate(time_point now, const sdp::candidate& candidate);
+  void remember_remote_candidate(const sdp::candidate& candidate);
   void begin_transport(time_point now, dtls::role role);
   const description* local() const noexcept;
   const description* remote() const noexcept;
@@ -92,17 +110,23 @@ class connection::implementation {
   // machine.cpp
   void advance(time_point now);
   void advance_ice(time_point now);
-  void handle_ice_event(const ice::agent::event& e);
+  void handle_transport_event(time_point now, ice_transport::event&& e);
+  void take_candidate(const ice::candidate& c);
   void signal_candidate(std::string line);
+  void receive_datagrams(time_point now);
+  void watch_path(time_point now);
+  void want_restart();
   void advance_dtls(time_point now);
   void advance_sctp(time_point now);
   void handle_sctp_event(const sctp::association::event& e);
   void read_messages(time_point now);
-  void receive_dtls(time_point now, const endpoint& local, const endpoint& remote,
-                    const_bytes datagram);
+  void apply_reset_of(time_point now, std::uint16_t stream);
+  void receive_dtls(time_point now, const five_tuple& path, const_bytes datagram);
   std::optional<five_tuple> data_path() const;
   std::optional<addressed_transmit> next_transmit(time_point now, mutable_bytes buffer);
   std::optional<addressed_transmit> poll_sctp(time_point now, const five_tuple& path,
+                                              mutable_bytes buffer);
+  std::optional<addressed_transmit> poll_dtls(time_point now, const five_tuple& path,
                                               mutable_bytes buffer);
   std::optional<addressed_transmit> poll_farewell(time_point now, mutable_bytes buffer);
   void end(time_point now, std::string_view reason);
@@ -112,6 +136,7 @@ class connection::implementation {
   void set_state(connection_state s, std::string_view reason);
   void update_state(std::string_view reason);
   sctp::association* open_sctp() noexcept { return sctp_ ? &*sctp_ : nullptr; }
+  const sctp::association* open_sctp() const noexcept { return sctp_ ? &*sctp_ : nullptr; }
 
   options options_;
   random_source* random_;
@@ -126,16 +151,22 @@ class connection::implementation {
   std::optional<created> created_;  ///< What create_offer or create_answer returned last.
   std::optional<description> current_local_, pending_local_;
   std::optional<description> current_remote_, pending_remote_;
-  std::optional<negotiation::remote_data> remote_data_;  ///< The newest there was.
+  std::optional<negotiation::remote_data> remote_data_;  ///< The newest, while data is negotiated.
+  std::vector<sdp::candidate> remote_candidates_;        ///< Trickled since the last description.
+  bool remote_candidates_end_ = false;
   std::optional<std::string> data_mid_;  ///< Of our data section, once there is or was one.
+  bool data_rejected_ = false;           ///< And no channel was created since.
   bool restart_wanted_ = false;
   bool restarting_ = false;  ///< Our new ICE credentials await an answer.
   bool negotiation_needed_ = false;
 
   // Transport
-  std::vector<endpoint> addresses_;
-  ice::agent ice_;
+  ice_transport transport_;
+  std::optional<ice::credentials> remote_credentials_;  ///< Those the transport has.
   std::vector<sdp::candidate> candidates_;
+  bool was_connected_ = false;      ///< ICE was, since it last began.
+  bool addresses_changed_ = false;  ///< Since a path was selected.
+  std::optional<time_point> restart_deadline_;
   std::optional<dtls::session> dtls_;
   std::optional<sctp::association> sctp_;
   std::size_t remote_message_limit_ = 0;
@@ -151,8 +182,9 @@ class connection::implementation {
   channel_table channels_;
   std::optional<data_channel_message> waiting_message_;  ///< For `receive`; lies in SCTP's buffer.
   // What the other side did after its last message, until that is read.
-  std::deque<std::vector<std::uint16_t>> resets_;
+  std::deque<std::vector<std::uint16_t>> resets_;  ///< Empty ones are of all streams.
   std::optional<std::string> sctp_end_;
+  bool sctp_restarted_ = false;
   bool ended_by_peer_ = false;
 };
 

@@ -42,47 +42,56 @@ const connection::implementation::description* connection::implementation::remot
   return pending_remote_ ? &*pending_remote_ : current_remote_ ? &*current_remote_ : nullptr;
 }
 
-negotiation::local_data connection::implementation::local_data(std::string mid,
-                                                               sdp::setup_role setup) const {
-  const auto& credentials = ice_.local_credentials();
+negotiation::local_data connection::implementation::local_data(
+    std::string mid, sdp::setup_role setup, const ice::credentials& credentials) const {
   return {.mid = std::move(mid),
           .ufrag = credentials.ufrag,
           .pwd = credentials.password,
+          .ice_lite = options_.ice.kind == ice::implementation_kind::lite,
           .fingerprint = fingerprint_,
           .setup = setup,
           .max_message_size = options_.max_message_size};
 }
 
-session_description connection::implementation::remember(description d) {
+session_description connection::implementation::remember(description d,
+                                                         std::optional<std::string> data_mid,
+                                                         bool restarts_ice) {
   const auto& shown =
       gathering_ == ice_gathering_state::new_
           ? d.sdp
-          : negotiation::with_candidates(d.sdp, data_mid_.value_or(""), candidates_,
+          : negotiation::with_candidates(d.sdp, data_mid.value_or(""), candidates_,
                                          gathering_ == ice_gathering_state::complete);
   session_description out{d.type, std::string{shown.text()}};
-  created_ = created{std::move(d), out.sdp};
+  created_ = created{std::move(d), out.sdp, std::move(data_mid), restarts_ice};
   return out;
 }
 
 result<session_description, error> connection::implementation::create_offer(
-    time_point now, const offer_options& opts) {
+    time_point, const offer_options& opts) {
   if (signaling_ == signaling_state::closed)
     return refuse(error_code::invalid_state, "the connection is closed");
   if (signaling_ == signaling_state::have_remote_offer)
     return refuse(error_code::invalid_state, "an offer of the other side awaits its answer");
 
-  if ((opts.ice_restart || restart_wanted_) && !restarting_ && remote_data_) {
-    ice_.restart(now);
-    restarting_ = true;
-  }
   const auto* const previous = current_local_ ? &current_local_->sdp : nullptr;
+  const bool restarts = (opts.ice_restart || restart_wanted_) && !restarting_ && remote_data_;
   std::optional<negotiation::local_data> data;
+  std::optional<std::string> mid;
   if (wants_data()) {
-    if (!data_mid_) data_mid_ = unused_mid(previous);
-    data = local_data(*data_mid_, sdp::setup_role::actpass);  // RFC 8842 §5.2
+    mid = choose_mid();
+    data = local_data(*mid, sdp::setup_role::actpass,  // RFC 8842 §5.2
+                      restarts ? transport_.next_credentials() : transport_.local_credentials());
   }
   ++session_id_.version;
-  return remember({sdp_type::offer, negotiation::write_offer(session_id_, data, previous)});
+  return remember({sdp_type::offer, negotiation::write_offer(session_id_, data, previous)}, mid,
+                  restarts);
+}
+
+/// The tag of our data section: the one it has, or one that no other section has.
+std::string connection::implementation::choose_mid() const {
+  const auto* const d = local();
+  if (data_mid_ && d != nullptr && d->sdp.media_by_mid(*data_mid_)) return *data_mid_;
+  return unused_mid(d != nullptr ? &d->sdp : nullptr);
 }
 
 bool connection::implementation::wants_data() const {
@@ -94,17 +103,19 @@ result<session_description, error> connection::implementation::create_answer() {
     return refuse(error_code::invalid_state, "there is no offer to answer");
   const auto offered = negotiation::read_data(pending_remote_->sdp);
   std::optional<negotiation::local_data> data;
+  std::optional<std::string> mid;
   if (offered && *offered) {
     auto setup = sdp::answer_to((*offered)->setup);
     if (dtls_)  // RFC 8842 §5.3: the association goes on, and so do its roles.
       setup =
           dtls_->role() == dtls::role::client ? sdp::setup_role::active : sdp::setup_role::passive;
-    data_mid_ = (*offered)->mid;
-    data = local_data(*data_mid_, setup);
+    mid = (*offered)->mid;
+    data = local_data(*mid, setup, transport_.local_credentials());
   }
   ++session_id_.version;
   return remember(
-      {sdp_type::answer, negotiation::write_answer(session_id_, data, pending_remote_->sdp)});
+      {sdp_type::answer, negotiation::write_answer(session_id_, data, pending_remote_->sdp)}, mid,
+      false);
 }
 
 result<void, error> connection::implementation::set_local_description(time_point now) {
@@ -139,24 +150,32 @@ result<void, error> connection::implementation::set_local_description(
 }
 
 void connection::implementation::apply_local_offer(time_point now) {
-  pending_local_ = std::exchange(created_, std::nullopt)->description;
+  auto made = *std::exchange(created_, std::nullopt);
+  pending_local_ = std::move(made.description);
+  if (made.data_mid) data_mid_ = std::move(made.data_mid);
   set_signaling(signaling_state::have_local_offer);
-  if (!remote_data_) ice_.set_role(ice::role::controlling);  // RFC 8445 §6.1.1
+  if (!remote_data_) transport_.set_role(ice::role::controlling);  // RFC 8445 §6.1.1
+  if (made.restarts_ice) {
+    restarting_ = true;
+    restart(now);
+  }
   if (data_mid_) gather(now);
 }
 
 void connection::implementation::apply_local_answer(time_point now) {
-  restarting_ = false;  // An offer of ours that was never set is out of the world.
-  current_local_ = std::exchange(created_, std::nullopt)->description;
+  auto made = *std::exchange(created_, std::nullopt);
+  current_local_ = std::move(made.description);
+  if (made.data_mid) data_mid_ = std::move(made.data_mid);
   current_remote_ = std::exchange(pending_remote_, std::nullopt);
   set_signaling(signaling_state::stable);
   if (const auto ours = negotiation::read_data(current_local_->sdp); ours && *ours) {
     gather(now);
     begin_transport(
         now, (*ours)->setup == sdp::setup_role::active ? dtls::role::client : dtls::role::server);
-  } else if (dtls_) {
-    channels_.close_all("the other side gave up data channels");
+  } else if (remote_data_) {
+    end_data("the other side gave up data channels");
   }
+  negotiation_needed_ = false;
   check_negotiation_needed();
 }
 
@@ -190,12 +209,16 @@ result<void, error> connection::implementation::set_remote_offer(time_point now,
     if ((*data)->setup == sdp::setup_role::holdconn)
       return refuse(error_code::invalid_access, "a=setup:holdconn offers no connection");
     if (auto ok = check_association(**data); !ok) return fail(ok.error());
+    if (auto ok = check_credentials(**data, true); !ok) return fail(ok.error());
   }
   if (*data) {
-    const bool first = !remote_data_;
     // A full agent controls a lite one; otherwise whoever offers (RFC 8445 §6.1.1).
-    if (first) ice_.set_role((*data)->ice_lite ? ice::role::controlling : ice::role::controlled);
-    if (!first && remote_data_->ufrag != (*data)->ufrag) ice_.restart(now);
+    if (!remote_credentials_)
+      transport_.set_role((*data)->ice_lite ? ice::role::controlling : ice::role::controlled);
+    if (remote_credentials_ && remote_credentials_->ufrag != (*data)->ufrag) {
+      restart(now);
+      restart_wanted_ = false;  // Both sides begin anew.
+    }
     apply_remote_transport(now, *std::move(*data));
   }
   pending_remote_ = description{sdp_type::offer, std::move(offer)};
@@ -212,6 +235,7 @@ result<void, error> connection::implementation::set_remote_answer(time_point now
   std::optional<dtls::role> role;
   if (*data) {
     if (auto ok = check_association(**data); !ok) return fail(ok.error());
+    if (auto ok = check_credentials(**data, restarting_); !ok) return fail(ok.error());
     const auto ours = sdp::offerer_role(sdp::setup_role::actpass, (*data)->setup);
     if (!ours) return refuse(error_code::invalid_access, "a=setup does not say who begins");
     role = *ours == sdp::dtls_role::client ? dtls::role::client : dtls::role::server;
@@ -225,8 +249,10 @@ result<void, error> connection::implementation::set_remote_answer(time_point now
     apply_remote_transport(now, *std::move(*data));
     begin_transport(now, *role);
   } else {
-    channels_.close_all("the other side rejected data channels");
+    data_rejected_ = true;
+    end_data("the other side rejected data channels");
   }
+  negotiation_needed_ = false;
   check_negotiation_needed();
   return {};
 }
@@ -244,27 +270,86 @@ result<void, error> connection::implementation::check_association(
   return {};
 }
 
+/// RFC 8839 §4.4.1.1.1: both change, with an offer that restarts ICE and its answer, or neither.
+result<void, error> connection::implementation::check_credentials(
+    const negotiation::remote_data& remote, bool may_restart) const {
+  if (!remote_credentials_) return {};
+  const bool same_ufrag = remote.ufrag == remote_credentials_->ufrag;
+  const bool same_pwd = remote.pwd == remote_credentials_->password;
+  if (same_ufrag && !same_pwd)
+    return refuse(error_code::invalid_modification, "a new a=ice-pwd needs a new a=ice-ufrag");
+  if (!same_ufrag && !may_restart)
+    return refuse(error_code::invalid_modification,
+                  "an answer cannot restart ICE where the offer did not");
+  return {};
+}
+
 void connection::implementation::gather(time_point now) {
   if (gathering_ != ice_gathering_state::new_) return;
   set_gathering(ice_gathering_state::gathering);
-  for (const auto& address : addresses_) (void)ice_.add_local_address(now, address);
-  ice_.gather(now);
+  // Those of the pool.
+  for (const auto& c : candidates_) signal_candidate(sdp::to_string(c));
+  if (transport_.is_gathering_complete()) {
+    set_gathering(ice_gathering_state::complete);
+    signal_candidate({});
+    return;
+  }
+  transport_.gather(now);
+}
+
+void connection::implementation::restart(time_point now) {
+  transport_.restart(now);
+  remote_credentials_.reset();
+  was_connected_ = false;
+  restart_deadline_.reset();
+  if (gathering_ == ice_gathering_state::new_) return;
+  set_gathering(ice_gathering_state::gathering);
+  transport_.gather(now);
 }
 
 void connection::implementation::apply_remote_transport(time_point now,
                                                         negotiation::remote_data remote) {
+  if (!remote_data_ || remote_data_->ufrag != remote.ufrag) {
+    remote_candidates_.clear();
+    remote_candidates_end_ = false;
+  }
   remote_data_ = std::move(remote);
-  if (remote_data_->ice_lite) ice_.set_remote_lite();
+  if (remote_data_->ice_lite) transport_.set_remote_lite();
+  if (remote_data_->renomination) transport_.set_renomination();
   // `read_data` has let through only what RFC 8839 §5.4 allows.
-  (void)ice_.set_remote_credentials(now, {remote_data_->ufrag, remote_data_->pwd});
+  remote_credentials_ = {remote_data_->ufrag, remote_data_->pwd};
+  (void)transport_.set_remote_credentials(now, *remote_credentials_);
   for (const auto& candidate : remote_data_->candidates) add_remote_candidate(now, candidate);
-  if (remote_data_->end_of_candidates) ice_.end_of_remote_candidates(now);
+  if (remote_data_->end_of_candidates) transport_.end_of_remote_candidates(now);
+  take_message_limit();
+}
+
+/// What the other side takes may change with every description (RFC 8841 §10.4).
+void connection::implementation::take_message_limit() {
+  const auto announced = remote_data_->sctp.max_message_size;
+  remote_message_limit_ = announced == 0 || announced > options_.send_buffer
+                              ? options_.send_buffer
+                              : static_cast<std::size_t>(announced);
+}
+
+/// The data section is gone. One that comes later begins from the beginning.
+void connection::implementation::end_data(std::string_view reason) {
+  channels_.close_all(reason);
+  remote_data_.reset();
+  waiting_message_.reset();
+  sctp_.reset();
+  dtls_.reset();
+  early_path_.reset();
+  resets_.clear();
+  sctp_end_.reset();
+  sctp_connected_ = sctp_restarted_ = dtls_failed_ = ended_by_peer_ = false;
+  update_state({});
 }
 
 void connection::implementation::add_remote_candidate(time_point now,
                                                       const sdp::candidate& candidate) {
   const auto converted = to_ice(candidate);
-  if (!converted || !ice_.add_remote_candidate(now, *converted)) ++stats_.ignored_candidates;
+  if (!converted || !transport_.add_remote_candidate(now, *converted)) ++stats_.ignored_candidates;
 }
 
 void connection::implementation::begin_transport(time_point now, dtls::role role) {
@@ -275,10 +360,6 @@ void connection::implementation::begin_transport(time_point now, dtls::role role
           .role = role, .mtu = options_.mtu, .handshake_timeout = options_.handshake_timeout});
   dtls_->set_remote_fingerprints(now, remote_data_->fingerprints);
 
-  const auto announced = remote_data_->sctp.max_message_size;
-  remote_message_limit_ = announced == 0 || announced > options_.send_buffer
-                              ? options_.send_buffer
-                              : static_cast<std::size_t>(announced);
   sctp_.emplace(*random_,
                 sctp::association::options{
                     .remote_port = remote_data_->sctp.port,
@@ -286,7 +367,8 @@ void connection::implementation::begin_transport(time_point now, dtls::role role
                     .max_packet_size = (options_.mtu - dtls::session::record_overhead) & ~3u,
                     .receive_window = options_.receive_window,
                     .max_message_size = options_.max_message_size,
-                    .remote_max_message_size = remote_message_limit_,
+                    // What the other side takes may yet change: `channel_table` looks at it.
+                    .remote_max_message_size = options_.send_buffer,
                     .send_buffer = options_.send_buffer,
                     // Consent tells whether the path lives (RFC 7675).
                     .max_init_retransmissions = unlimited,
@@ -315,13 +397,15 @@ result<void, error> connection::implementation::add_ice_candidate(time_point now
     return {};
   }
   if (end) {
-    ice_.end_of_remote_candidates(now);
+    remote_candidates_end_ = true;
+    transport_.end_of_remote_candidates(now);
     advance(now);
     return {};
   }
   const auto parsed = sdp::parse_candidate_line(candidate.candidate);
   if (parsed) {
     add_remote_candidate(now, *parsed);
+    remember_remote_candidate(*parsed);
     advance(now);
   } else if (parsed.error() == sdp::error_code::unknown_transport ||
              parsed.error() == sdp::error_code::unknown_type) {
@@ -333,15 +417,29 @@ result<void, error> connection::implementation::add_ice_candidate(time_point now
   return {};
 }
 
+/// For `remote_description`, which shows what has been trickled.
+void connection::implementation::remember_remote_candidate(const sdp::candidate& candidate) {
+  const auto& described = remote_data_->candidates;
+  const bool known = std::ranges::count(described, candidate) > 0 ||
+                     std::ranges::count(remote_candidates_, candidate) > 0;
+  if (!known && remote_candidates_.size() < options_.ice.max_remote_candidates)
+    remote_candidates_.push_back(candidate);
+}
+
 void connection::implementation::restart_ice() {
   if (signaling_ == signaling_state::closed) return;
+  // W3C WebRTC §4.4.2: there is nothing to begin anew before ICE has begun.
+  if (!current_local_ && !pending_local_) return;
   restart_wanted_ = true;
   check_negotiation_needed();
 }
 
+/// W3C WebRTC §4.7.3.
 void connection::implementation::check_negotiation_needed() {
-  const bool data_missing = wants_data() && !remote_data_;
-  const bool needed = signaling_ == signaling_state::stable && (data_missing || restart_wanted_);
+  const bool data_wanted = options_.always_negotiate_data_channels || !channels_.empty();
+  const bool data_missing = data_wanted && !remote_data_ && !data_rejected_;
+  const bool restart_due = restart_wanted_ && remote_data_;
+  const bool needed = signaling_ == signaling_state::stable && (data_missing || restart_due);
   if (needed && !negotiation_needed_) events_.push_back(negotiation_needed{});
   negotiation_needed_ = needed;
 }
@@ -358,7 +456,12 @@ std::optional<session_description> connection::implementation::local_description
 std::optional<session_description> connection::implementation::remote_description() const {
   const auto* const d = remote();
   if (d == nullptr) return std::nullopt;
-  return session_description{d->type, d->sdp.to_string()};
+  if (!remote_data_ || (remote_candidates_.empty() && !remote_candidates_end_))
+    return session_description{d->type, d->sdp.to_string()};
+  return session_description{
+      d->type, negotiation::with_trickled(d->sdp, remote_data_->transport_mid, remote_candidates_,
+                                          remote_candidates_end_)
+                   .to_string()};
 }
 
 }  // namespace weft::peer

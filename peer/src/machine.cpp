@@ -4,6 +4,8 @@
 #include <cassert>
 #include <utility>
 
+#include <weft/turn/client.hpp>
+
 #include "conversion.hpp"
 #include "implementation.hpp"
 
@@ -51,9 +53,22 @@ struct overloaded : Handlers... {
 template <class... Handlers>
 overloaded(Handlers...) -> overloaded<Handlers...>;
 
+/// The most that a relay and DTLS on the way to it put around a datagram.
+constexpr std::size_t most_room =
+    turn::client::max_headroom + turn::client::max_tailroom + dtls::session::record_overhead;
+
 connection::options corrected(connection::options opts) {
-  opts.mtu = std::clamp<std::size_t>(opts.mtu, 576, max_datagram_size);
+  opts.mtu = std::clamp<std::size_t>(opts.mtu, 576, max_datagram_size - most_room);
   return opts;
+}
+
+ice_transport::options transport_options(const connection::options& opts) {
+  ice_transport::options out;
+  out.servers = opts.ice_servers;
+  out.policy = opts.ice_transport_policy;
+  out.candidate_pool_size = opts.ice_candidate_pool_size;
+  out.ice = opts.ice;
+  return out;
 }
 
 /// Events wait for the application; beyond this many, what would cause more waits with them.
@@ -67,7 +82,7 @@ connection::implementation::implementation(random_source& random, dtls::certific
       random_{&random},
       certificate_{std::move(certificate)},
       fingerprint_{certificate_.fingerprint()},
-      ice_{random, opts.ice},
+      transport_{random, transport_options(opts)},
       channels_{events_, opts.max_channels} {
   std::array<std::uint8_t, 8> id;
   random.fill(id);
@@ -76,18 +91,43 @@ connection::implementation::implementation(random_source& random, dtls::certific
 
 // Commands
 
-result<void, error> connection::implementation::add_local_address(const endpoint& local) {
-  if (gathering_ != ice_gathering_state::new_ || signaling_ == signaling_state::closed)
-    return fail(error{error_code::invalid_state, "gathering has begun"});
-  if (!local.address || local.port == 0)
-    return fail(error{error_code::bad_argument, "an address and a port are needed"});
-  addresses_.push_back(local);
+result<void, error> connection::implementation::add_local_address(time_point now,
+                                                                  const ice::local_address& local) {
+  if (signaling_ == signaling_state::closed)
+    return fail(error{error_code::invalid_state, "the connection is closed"});
+  if (const auto added = transport_.add_local_address(now, local); !added) {
+    const bool wrong = added.error() == ice::error::invalid_address;
+    return fail(error{wrong ? error_code::bad_argument : error_code::resource,
+                      std::string{ice::to_string(added.error())}});
+  }
+  if (gathering_ == ice_gathering_state::complete && !transport_.is_gathering_complete())
+    set_gathering(ice_gathering_state::gathering);
+  addresses_changed_ = true;
+  advance(now);
+  watch_path(now);
   return {};
+}
+
+void connection::implementation::remove_local_address(time_point now, const endpoint& local,
+                                                      transport_protocol protocol) {
+  transport_.remove_local_address(now, local, protocol);
+  advance(now);
 }
 
 void connection::implementation::resolve(time_point now, std::string_view name,
                                          std::span<const ip_address> addresses) {
-  ice_.resolve(now, name, addresses);
+  transport_.resolve(now, name, addresses);
+  advance(now);
+}
+
+void connection::implementation::server_verified(time_point now, const five_tuple& path,
+                                                 bool trusted) {
+  transport_.server_verified(now, path, trusted);
+  advance(now);
+}
+
+void connection::implementation::set_ice_servers(time_point now, std::vector<ice_server> servers) {
+  transport_.set_servers(now, std::move(servers));
   advance(now);
 }
 
@@ -96,6 +136,7 @@ result<channel_handle, error> connection::implementation::create_data_channel(
   if (signaling_ == signaling_state::closed)
     return fail(error{error_code::invalid_state, "the connection is closed"});
   auto made = channels_.create(label, opts);
+  if (made) data_rejected_ = false;
   check_negotiation_needed();
   advance(now);
   return made;
@@ -125,7 +166,6 @@ void connection::implementation::close_data_channel(time_point now, channel_hand
 
 void connection::implementation::close(time_point now) {
   if (signaling_ == signaling_state::closed) return;
-  farewell_path_ = data_path();
   if (sctp_) sctp_->abort(now, "closed");
   end(now, {});
 }
@@ -133,27 +173,38 @@ void connection::implementation::close(time_point now) {
 /// The connection is over: nothing comes in any more, and `poll_transmit` says farewell.
 void connection::implementation::end(time_point now, std::string_view reason) {
   waiting_message_.reset();
+  restart_deadline_.reset();
   channels_.close_all(reason);
-  ice_.close(now);
+  farewell_path_ = data_path();
+  if (!farewell_path_) transport_.close(now);  // Or else when the farewell has left.
   set_ice_state(ice_connection_state::closed);
   set_signaling(signaling_state::closed);
   set_state(connection_state::closed, reason);
+  advance_ice(now);
 }
 
 // Inputs
 
-bool connection::implementation::handle_input(time_point now, const endpoint& local,
-                                              const endpoint& remote, const_bytes datagram) {
-  if (signaling_ == signaling_state::closed) return false;
+bool connection::implementation::handle_input(time_point now, const five_tuple& path,
+                                              const_bytes bytes) {
+  if (signaling_ == signaling_state::closed) {
+    const bool ours = !farewell_path_ && transport_.handle_input(now, path, bytes);
+    advance_ice(now);
+    return ours;
+  }
   ++stats_.datagrams_received;
-  stats_.bytes_received += datagram.size();
-  switch (classify(datagram)) {
+  stats_.bytes_received += bytes.size();
+  if (transport_.handle_input(now, path, bytes)) {
+    receive_datagrams(now);
+    advance(now);
+    return true;
+  }
+  switch (classify(bytes)) {
     case protocol::stun:
-      ice_.handle_input(now, local, remote, datagram);
-      break;
+      return true;
     case protocol::dtls:
-      receive_dtls(now, local, remote, datagram);
-      break;
+      ++stats_.unvalidated_datagrams;
+      return true;
     case protocol::media:
       ++stats_.media_datagrams;
       return true;
@@ -161,24 +212,59 @@ bool connection::implementation::handle_input(time_point now, const endpoint& lo
       ++stats_.unknown_datagrams;
       return false;
   }
-  advance(now);
-  return true;
+  return false;
 }
 
-void connection::implementation::receive_dtls(time_point now, const endpoint& local,
-                                              const endpoint& remote, const_bytes datagram) {
-  if (!dtls_ || !ice_.is_valid_path(local, remote)) {
+/// What has come on a path that is known to lead to the other side.
+void connection::implementation::receive_datagrams(time_point now) {
+  while (const auto d = transport_.receive()) {
+    switch (classify(d->bytes)) {
+      case protocol::dtls:
+        receive_dtls(now, d->path, d->bytes);
+        break;
+      case protocol::media:
+        ++stats_.media_datagrams;
+        break;
+      case protocol::stun:
+      case protocol::unknown:
+        ++stats_.unknown_datagrams;
+        break;
+    }
+  }
+}
+
+void connection::implementation::receive_dtls(time_point now, const five_tuple& path,
+                                              const_bytes datagram) {
+  if (!dtls_) {
     ++stats_.unvalidated_datagrams;
     return;
   }
-  early_path_ = five_tuple{local, remote};
+  early_path_ = path;
   dtls_->handle_input(now, datagram);
   while (const auto packet = dtls_->receive()) sctp_->handle_input(now, *packet);
 }
 
+void connection::implementation::handle_connected(time_point now, const five_tuple& path) {
+  transport_.handle_connected(now, path);
+  advance(now);
+}
+
+void connection::implementation::handle_disconnected(time_point now, const five_tuple& path) {
+  transport_.handle_disconnected(now, path);
+  advance(now);
+}
+
 void connection::implementation::handle_timeout(time_point now) {
-  if (signaling_ == signaling_state::closed) return;
-  ice_.handle_timeout(now);
+  if (signaling_ == signaling_state::closed) {
+    if (!farewell_path_) transport_.handle_timeout(now);
+    return advance_ice(now);
+  }
+  transport_.handle_timeout(now);
+  receive_datagrams(now);
+  if (restart_deadline_ && *restart_deadline_ <= now) {
+    restart_deadline_.reset();
+    want_restart();
+  }
   if (dtls_) dtls_->handle_timeout(now);
   if (sctp_) sctp_->handle_timeout(now);
   advance(now);
@@ -189,48 +275,98 @@ void connection::implementation::handle_timeout(time_point now) {
 /// Carries what one layer has to say to the next. Each turn may give the layers below more to
 /// say, but only once: ICE connects, DTLS connects, SCTP connects.
 void connection::implementation::advance(time_point now) {
-  if (signaling_ == signaling_state::closed) return;
   advance_ice(now);
+  if (signaling_ == signaling_state::closed) return;
   advance_dtls(now);
   advance_sctp(now);
 }
 
 void connection::implementation::advance_ice(time_point now) {
-  while (const auto e = ice_.poll_event()) handle_ice_event(*e);
-  if (dtls_ && dtls_->current_state() == dtls::session::state::fresh && data_path())
+  while (auto e = transport_.poll_event()) handle_transport_event(now, *std::move(e));
+  if (signaling_ != signaling_state::closed && dtls_ &&
+      dtls_->current_state() == dtls::session::state::fresh && data_path())
     dtls_->start(now);
 }
 
 /// Where DTLS goes. Before a pair is selected, RFC 8445 §12.1 allows any valid one: the other side
 /// has selected, and the response that would tell us so is lost or late.
 std::optional<five_tuple> connection::implementation::data_path() const {
-  if (const auto selected = ice_.selected_pair()) return selected;
-  if (early_path_ && ice_.is_valid_path(early_path_->local, early_path_->remote))
-    return early_path_;
+  if (const auto selected = transport_.selected_pair()) return selected;
+  if (early_path_ && transport_.is_valid_path(*early_path_)) return early_path_;
   return std::nullopt;
 }
 
-void connection::implementation::handle_ice_event(const ice::agent::event& e) {
-  std::visit(
-      overloaded{
-          [&](const ice::agent::candidate_gathered& gathered) {
-            candidates_.push_back(to_sdp(gathered.candidate));
-            signal_candidate(sdp::to_string(candidates_.back()));
-          },
-          [&](const ice::agent::gathering_complete&) {
-            set_gathering(ice_gathering_state::complete);
-            signal_candidate({});
-          },
-          [&](const ice::agent::gathering_error& failed) {
-            events_.push_back(ice_candidate_error{{}, failed.server.url, failed.code, failed.text});
-          },
-          [&](const ice::agent::state_changed& changed) { set_ice_state(to_peer(changed.state)); },
-          [&](const ice::agent::resolve_name& asked) {
-            events_.push_back(resolve_name{asked.name});
-          },
-          [](const auto&) {},
-      },
-      e);
+void connection::implementation::handle_transport_event(time_point now, ice_transport::event&& e) {
+  const bool over = signaling_ == signaling_state::closed;
+  std::visit(overloaded{
+                 [&](ice_transport::candidate_gathered& gathered) {
+                   if (!over) take_candidate(gathered.candidate);
+                 },
+                 [&](ice_transport::candidate_removed& removed) {
+                   std::erase(candidates_, to_sdp(removed.candidate));
+                 },
+                 [&](ice_transport::gathering_complete&) {
+                   if (over || gathering_ == ice_gathering_state::new_) return;
+                   set_gathering(ice_gathering_state::complete);
+                   signal_candidate({});
+                 },
+                 [&](ice_transport::candidate_error& failed) {
+                   if (!over)
+                     events_.push_back(ice_candidate_error{failed.local, std::move(failed.url),
+                                                           failed.code, std::move(failed.text)});
+                 },
+                 [&](ice_transport::state_changed& changed) {
+                   if (over) return;
+                   set_ice_state(to_peer(changed.state));
+                   watch_path(now);
+                 },
+                 [&](ice_transport::selected_pair_changed& selected) {
+                   addresses_changed_ = false;
+                   events_.push_back(selected);
+                 },
+                 [](ice_transport::role_changed&) {},
+                 [&](auto& for_driver) { events_.push_back(std::move(for_driver)); },
+             },
+             e);
+}
+
+void connection::implementation::take_candidate(const ice::candidate& c) {
+  candidates_.push_back(to_sdp(c));
+  if (gathering_ == ice_gathering_state::new_) return;  // Of the pool: until it is wanted.
+  signal_candidate(sdp::to_string(candidates_.back()));
+}
+
+/// Asks for ICE to be restarted where nothing else helps: all paths have failed; or addresses of
+/// ours have come and no path from them is found, for the other side may be where it can
+/// be reached by none it has not been told of.
+void connection::implementation::watch_path(time_point now) {
+  switch (ice_state_) {
+    case ice_connection_state::connected:
+    case ice_connection_state::completed:
+      was_connected_ = true;
+      restart_deadline_.reset();
+      return;
+    case ice_connection_state::failed:
+      restart_deadline_.reset();
+      // Of two sides that are cut off for no reason of theirs, one had better ask.
+      if (was_connected_ &&
+          (addresses_changed_ || transport_.current_role() == ice::role::controlling))
+        want_restart();
+      return;
+    case ice_connection_state::disconnected:
+      if (addresses_changed_ && !restart_deadline_)
+        restart_deadline_ = now + options_.restart_after;
+      return;
+    case ice_connection_state::new_:
+    case ice_connection_state::checking:
+    case ice_connection_state::closed:
+      return;
+  }
+}
+
+void connection::implementation::want_restart() {
+  was_connected_ = false;  // Once: what becomes of it is the application's.
+  restart_ice();
 }
 
 void connection::implementation::signal_candidate(std::string line) {
@@ -243,7 +379,7 @@ void connection::implementation::signal_candidate(std::string line) {
     index = static_cast<std::uint16_t>(section.index());
   }
   events_.push_back(candidate_gathered{
-      {std::move(line), std::move(mid), index, std::string{ice_.local_credentials().ufrag}}});
+      {std::move(line), std::move(mid), index, transport_.local_credentials().ufrag}});
 }
 
 void connection::implementation::advance_dtls(time_point now) {
@@ -272,7 +408,8 @@ void connection::implementation::advance_sctp(time_point now) {
     if (!e) break;
     handle_sctp_event(*e);
   }
-  if (sctp_connected_ && channels_.is_waiting()) channels_.open_waiting(now, *sctp_);
+  if (sctp_connected_ && channels_.is_waiting())
+    channels_.open_waiting(now, *sctp_, remote_message_limit_);
   read_messages(now);
 }
 
@@ -285,9 +422,7 @@ void connection::implementation::handle_sctp_event(const sctp::association::even
                                                            : dcep::role::dtls_server,
                        std::min(connected.outgoing_streams, connected.incoming_streams));
                  },
-                 [&](const sctp::association::restarted&) {
-                   channels_.close_all("the other side began its SCTP association anew");
-                 },
+                 [&](const sctp::association::restarted&) { sctp_restarted_ = true; },
                  [&](const sctp::association::closed& closed) {
                    sctp_connected_ = false;
                    sctp_end_ = "SCTP: " + std::string{sctp::to_string(closed.reason)};
@@ -296,7 +431,11 @@ void connection::implementation::handle_sctp_event(const sctp::association::even
                    resets_.push_back(reset.streams);
                  },
                  [&](const sctp::association::outgoing_streams_reset& reset) {
-                   channels_.handle_outgoing_reset(reset.streams);
+                   using outcome = sctp::association::outgoing_streams_reset::outcome;
+                   if (reset.result == outcome::performed)
+                     channels_.handle_outgoing_reset(reset.streams);
+                   else
+                     channels_.handle_denied_reset(reset.streams);
                  },
                  [&](const sctp::association::buffered_amount_low& low) {
                    channels_.handle_buffered_amount_low(low.stream);
@@ -312,13 +451,35 @@ void connection::implementation::read_messages(time_point now) {
   while (!waiting_message_ && events_.size() < max_waiting_events) {
     const auto message = sctp_->receive();
     if (!message) break;
+    if (channel_table::is_open(*message)) apply_reset_of(now, message->stream);
     waiting_message_ = channels_.handle_message(now, *sctp_, *message);
   }
   if (waiting_message_ || events_.size() >= max_waiting_events) return;
+  if (std::exchange(sctp_restarted_, false)) {
+    resets_.clear();
+    channels_.close_all("the other side began its SCTP association anew");
+  }
   for (; !resets_.empty(); resets_.pop_front())
     channels_.handle_incoming_reset(now, *sctp_, resets_.front());
   if (sctp_end_) channels_.close_all(*sctp_end_);
   if (ended_by_peer_) end(now, "closed by the other side");
+}
+
+/// The other side opens a channel on a stream that it has reset: that reset need not wait for
+/// messages of other channels, for those of its own have been read.
+void connection::implementation::apply_reset_of(time_point now, std::uint16_t stream) {
+  const auto at = std::ranges::find_if(resets_, [&](const auto& reset) {
+    return reset.empty() || std::ranges::find(reset, stream) != reset.end();
+  });
+  if (at == resets_.end()) return;
+  if (at->empty()) {  // Of all streams: what was before it, too.
+    for (auto left = at - resets_.begin() + 1; left > 0; --left, resets_.pop_front())
+      channels_.handle_incoming_reset(now, *sctp_, resets_.front());
+    return;
+  }
+  std::erase(*at, stream);
+  if (at->empty()) resets_.erase(at);
+  channels_.handle_incoming_reset(now, *sctp_, {&stream, 1});
 }
 
 std::optional<data_channel_message> connection::implementation::receive(time_point now) {
@@ -342,44 +503,64 @@ std::optional<addressed_transmit> connection::implementation::poll_transmit(time
 
 std::optional<addressed_transmit> connection::implementation::next_transmit(time_point now,
                                                                             mutable_bytes buffer) {
-  if (signaling_ == signaling_state::closed) return poll_farewell(now, buffer);
-  if (auto check = ice_.poll_transmit(now, buffer)) return check;
+  if (signaling_ == signaling_state::closed) {
+    if (auto farewell = poll_farewell(now, buffer)) return farewell;
+    return transport_.poll_transmit(now, buffer);
+  }
+  if (auto control = transport_.poll_transmit(now, buffer)) return control;
   const auto path = data_path();
   if (!path || !dtls_) return std::nullopt;
-  if (const auto flight = dtls_->poll_transmit(now, buffer))
-    return addressed_transmit{path->local, path->remote, flight->bytes, flight->traffic};
+  if (auto flight = poll_dtls(now, *path, buffer)) return flight;
   return poll_sctp(now, *path, buffer);
+}
+
+std::optional<addressed_transmit> connection::implementation::poll_dtls(time_point now,
+                                                                        const five_tuple& path,
+                                                                        mutable_bytes buffer) {
+  const auto room = transport_.room_for(path);
+  if (buffer.size() < room.before + room.after + options_.mtu) return std::nullopt;
+  const auto flight = dtls_->poll_transmit(
+      now, buffer.subspan(room.before, buffer.size() - room.before - room.after));
+  if (!flight) return std::nullopt;
+  return transport_.wrap(now, path, buffer, flight->bytes.size(), flight->traffic);
 }
 
 std::optional<addressed_transmit> connection::implementation::poll_sctp(time_point now,
                                                                         const five_tuple& path,
                                                                         mutable_bytes buffer) {
-  if (dtls_->current_state() != dtls::session::state::connected || buffer.size() < options_.mtu)
+  const auto room = transport_.room_for(path);
+  if (dtls_->current_state() != dtls::session::state::connected ||
+      buffer.size() < room.before + room.after + options_.mtu)
     return std::nullopt;
   std::array<std::uint8_t, max_datagram_size> plain;
   const auto packet = sctp_->poll_transmit(now, plain);
   if (!packet) return std::nullopt;
-  const auto record = dtls_->protect(now, packet->bytes, buffer);
+  const auto record = dtls_->protect(
+      now, packet->bytes, buffer.subspan(room.before, buffer.size() - room.before - room.after));
   if (!record) return std::nullopt;  // SCTP sends again what was lost.
-  return addressed_transmit{path.local, path.remote, *record, packet->traffic};
+  return transport_.wrap(now, path, buffer, record->size(), packet->traffic);
 }
 
-/// After `close`: SCTP's ABORT and DTLS's close_notify, over the path there was.
+/// After the end: SCTP's ABORT and DTLS's close_notify, over the path there was, and then what
+/// the transport has to say.
 std::optional<addressed_transmit> connection::implementation::poll_farewell(time_point now,
                                                                             mutable_bytes buffer) {
-  if (!farewell_path_ || !dtls_ || buffer.size() < options_.mtu) return std::nullopt;
-  if (auto abort = poll_sctp(now, *farewell_path_, buffer)) return abort;
-  dtls_->close(now);
-  if (const auto alert = dtls_->poll_transmit(now, buffer))
-    return addressed_transmit{farewell_path_->local, farewell_path_->remote, alert->bytes,
-                              alert->traffic};
+  if (!farewell_path_) return std::nullopt;
+  if (dtls_) {
+    if (auto abort = poll_sctp(now, *farewell_path_, buffer)) return abort;
+    dtls_->close(now);
+    if (auto alert = poll_dtls(now, *farewell_path_, buffer)) return alert;
+  }
   farewell_path_.reset();
+  transport_.close(now);
+  advance_ice(now);
   return std::nullopt;
 }
 
 std::optional<time_point> connection::implementation::poll_timeout() const {
-  if (signaling_ == signaling_state::closed) return std::nullopt;
-  auto next = ice_.poll_timeout();
+  if (signaling_ == signaling_state::closed)
+    return farewell_path_ ? std::nullopt : transport_.poll_timeout();
+  auto next = earliest(transport_.poll_timeout(), restart_deadline_);
   if (dtls_) next = earliest(next, dtls_->poll_timeout());
   if (sctp_) next = earliest(next, sctp_->poll_timeout());
   return next;
@@ -395,11 +576,11 @@ std::optional<connection::event> connection::implementation::poll_event() {
 // Attributes
 
 std::string_view connection::implementation::local_username_fragment() const noexcept {
-  return ice_.local_credentials().ufrag;
+  return transport_.local_credentials().ufrag;
 }
 
 std::optional<data_channel_info> connection::implementation::channel(channel_handle handle) const {
-  return channels_.info(sctp_ ? &*sctp_ : nullptr, handle);
+  return channels_.info(open_sctp(), handle);
 }
 
 std::optional<std::size_t> connection::implementation::max_message_size() const noexcept {
@@ -410,6 +591,26 @@ std::optional<std::size_t> connection::implementation::max_message_size() const 
 connection::counters connection::implementation::stats() const noexcept {
   auto out = stats_;
   out.bad_messages = channels_.bad_messages();
+  return out;
+}
+
+transport_statistics connection::implementation::transport_stats() const {
+  const auto& counted = transport_.stats();
+  transport_statistics out{.packets_sent = counted.datagrams_sent,
+                           .packets_received = counted.datagrams_received,
+                           .bytes_sent = counted.bytes_sent,
+                           .bytes_received = counted.bytes_received,
+                           .ice_role = transport_.current_role(),
+                           .ice_state = transport_.current_state(),
+                           .ice_local_username_fragment = transport_.local_credentials().ufrag,
+                           .selected_candidate_pair_changes = counted.selected_pair_changes};
+  for (const auto& pair : transport_.pair_stats())
+    if (pair.selected) out.selected_candidate_pair_id = pair.id;
+  if (dtls_) {
+    out.dtls_state = dtls_->current_state();
+    out.dtls_role = dtls_->role();
+    out.dtls_cipher = dtls_->cipher_suite();
+  }
   return out;
 }
 

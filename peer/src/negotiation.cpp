@@ -51,6 +51,8 @@ result<void, error> read_ice(const sdp::session_description& d, const sdp::media
   out.ufrag = (*ufrag)->text;
   out.pwd = (*pwd)->text;
   out.ice_lite = d.session().has("ice-lite");
+  if (const auto options = section.get<sdp::ice_options>(); options && *options)
+    out.renomination = (*options)->contains("renomination");
   out.end_of_candidates = section.has("end-of-candidates") || d.session().has("end-of-candidates");
   // RFC 8839 §5.1: a candidate that is not understood is ignored, not an error.
   section.for_each(sdp::candidate::name, [&](std::string_view value) {
@@ -84,7 +86,7 @@ sdp::transport_description own_transport(const local_data& data,
                                          const sdp::fingerprint& fingerprint) {
   return {.ufrag = data.ufrag,
           .pwd = data.pwd,
-          .ice_options = "trickle",
+          .ice_options = "trickle renomination",
           .fingerprints = {&fingerprint, 1},
           .setup = data.setup,
           .tls_id = {}};
@@ -127,6 +129,7 @@ sdp::builder write(const session_id& id, const std::optional<local_data>& data,
   sdp::builder out{sdp::origin{.session_id = id.id, .session_version = id.version}};
   const auto place = data && like != nullptr ? like->media_by_mid(data->mid) : std::nullopt;
   const std::string shared{place ? transport_of(*like, *place).mid() : ""};
+  if (data && data->ice_lite) out.flag("ice-lite");
   if (data)
     out.add(sdp::group{
         "BUNDLE", shared.empty() || shared == data->mid ? data->mid : shared + ' ' + data->mid});
@@ -205,12 +208,10 @@ sdp::session_description write_answer(const session_id& id, const std::optional<
   return finished(write(id, data, &offer));
 }
 
-sdp::session_description with_candidates(const sdp::session_description& description,
-                                         std::string_view mid,
-                                         std::span<const sdp::candidate> candidates,
-                                         bool complete) {
-  const auto data = description.media_by_mid(mid);
-  const auto transport = data ? transport_of(description, *data).mid() : mid;
+namespace {
+
+/// The session part of a description, but for the lines a builder begins with.
+sdp::builder begin_like(const sdp::session_description& description) {
   sdp::builder out{description.origin()};
   const auto session = description.session();
   for (std::size_t i = 0; i < session.size(); ++i) {
@@ -218,6 +219,18 @@ sdp::session_description with_candidates(const sdp::session_description& descrip
     if (std::string_view{"vost"}.find(line.type) == std::string_view::npos)
       out.raw(line.type, line.value);
   }
+  return out;
+}
+
+}  // namespace
+
+sdp::session_description with_candidates(const sdp::session_description& description,
+                                         std::string_view mid,
+                                         std::span<const sdp::candidate> candidates,
+                                         bool complete) {
+  const auto data = description.media_by_mid(mid);
+  const auto transport = data ? transport_of(description, *data).mid() : mid;
+  sdp::builder out = begin_like(description);
   for (std::size_t i = 0; i < description.media_count(); ++i) {
     const auto section = description.media(i);
     if (section.mid() != transport || section.is_rejected()) {
@@ -240,6 +253,22 @@ sdp::session_description with_candidates(const sdp::session_description& descrip
     if (complete) out.flag("end-of-candidates");
   }
   return finished(std::move(out));
+}
+
+sdp::session_description with_trickled(const sdp::session_description& description,
+                                       std::string_view transport_mid,
+                                       std::span<const sdp::candidate> candidates, bool complete) {
+  sdp::builder out = begin_like(description);
+  for (std::size_t i = 0; i < description.media_count(); ++i) {
+    const auto section = description.media(i);
+    out.copy(section);
+    if (section.mid() != transport_mid || section.is_rejected()) continue;
+    for (const auto& candidate : candidates) out.add(candidate);
+    if (complete && !section.has("end-of-candidates")) out.flag("end-of-candidates");
+  }
+  auto built = std::move(out).finish();
+  // Sections of others may hold what a builder does not write: shown as they came, then.
+  return built ? *std::move(built) : description;
 }
 
 }  // namespace weft::peer::negotiation

@@ -27,6 +27,7 @@ struct remote_data {
   std::string ufrag;
   std::string pwd;
   bool ice_lite = false;
+  bool renomination = false;  ///< draft-thatcher-ice-renomination §3.
   std::vector<dtls::fingerprint> fingerprints;
   sdp::setup_role setup = sdp::setup_role::actpass;
 
@@ -51,6 +52,7 @@ struct local_data {
   std::string mid;
   std::string ufrag;
   std::string pwd;
+  bool ice_lite = false;
   dtls::fingerprint fingerprint;
   sdp::setup_role setup = sdp::setup_role::actpass;
   std::uint64_t max_message_size = 0;
@@ -79,6 +81,11 @@ sdp::session_description with_candidates(const sdp::session_description& descrip
 
 /// Parses, and checks what the text alone decides.
 result<sdp::session_description, error> parse(std::string_view sdp);
+
+/// A remote description with what came after it (W3C WebRTC §4.4.2, `addIceCandidate`).
+sdp::session_description with_trickled(const sdp::session_description& description,
+                                       std::string_view transport_mid,
+                                       std::span<const sdp::candidate> candidates, bool complete);
 
 }  // namespace weft::peer::negotiation
 

@@ -191,6 +191,8 @@ class ice_transport {
   /// Relays learn at once who may send to them, so that no check waits for it.
   result<void, ice::error> add_remote_candidate(time_point now, const ice::candidate& remote);
   void end_of_remote_candidates(time_point now);
+  /// Those that the next `restart` brings in: for an offer that may come to nothing.
+  const ice::credentials& next_credentials();
   void restart(time_point now);
 
   // Inputs

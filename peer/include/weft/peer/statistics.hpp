@@ -20,14 +20,14 @@ struct transport_statistics {
 
   ice::role ice_role = ice::role::controlling;
   ice::state ice_state = ice::state::new_;
-  std::string ice_local_username_fragment;
+  std::string ice_local_username_fragment{};
   /// The `id` of one in `connection::pair_stats`; empty where there is none.
-  std::string selected_candidate_pair_id;
+  std::string selected_candidate_pair_id{};
   std::uint64_t selected_candidate_pair_changes = 0;
 
   dtls::session::state dtls_state = dtls::session::state::fresh;
   dtls::role dtls_role = dtls::role::client;  ///< Once `dtls_state` is not `fresh`.
-  std::string dtls_cipher;                    ///< IANA's name, once connected.
+  std::string dtls_cipher{};                  ///< IANA's name, once connected.
 };
 
 }  // namespace weft::peer

@@ -73,7 +73,7 @@ enum class error_code : std::uint8_t {
   bad_argument,     ///< Out of range, or both of two things of which one is allowed. TypeError.
   too_large,        ///< A message beyond what the other side takes. TypeError.
   resource,   ///< A bound of ours or no stream left; try later or close something. OperationError.
-  not_found,  ///< No such channel, or no such media section.
+  not_found,  ///< No such channel: it never was, or is closed already. Drop it.
 };
 std::string_view to_string(error_code);
 
