@@ -85,11 +85,11 @@ std::string_view to_string(peer_refusal refusal) noexcept;
 class address_policy {
  public:
   struct options {
-    std::vector<peer_rule> allow;
-    std::vector<peer_rule> deny;
+    std::vector<peer_rule> allow{};
+    std::vector<peer_rule> deny{};
     /// Where the server listens, with the addresses that clients use for it; and its other
     /// addresses, with port 0. A server adds those of its relays itself.
-    std::vector<endpoint> own_endpoints;
+    std::vector<endpoint> own_endpoints{};
   };
 
   address_policy() = default;
