@@ -88,6 +88,15 @@ int no_passphrase(char*, int, int, void*) {
   return -1;
 }
 
+/// What follows the certificate in a PEM text.
+bool add_chain(SSL_CTX& context, BIO& text) {
+  for (;;) {
+    const x509_ptr next{PEM_read_bio_X509(&text, nullptr, no_passphrase, nullptr)};
+    if (!next) return ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+    if (SSL_CTX_add1_chain_cert(&context, next.get()) != 1) return false;
+  }
+}
+
 const EVP_MD* evp(hash h) {
   switch (h) {
     case hash::sha_1:
@@ -152,8 +161,9 @@ result<certificate, error> certificate::from_pem(std::string_view pem) {
     return fail(error::invalid_certificate);
   }
   auto m = assemble(std::move(key), std::move(x509));
+  const bool complete = m && add_chain(*(*m)->context, *x509_text);
   ERR_clear_error();
-  if (!m) return fail(error::invalid_certificate);
+  if (!complete) return fail(error::invalid_certificate);
   return certificate{*std::move(m)};
 }
 

@@ -67,7 +67,8 @@ class engine {
   result<std::vector<std::uint8_t>, error> export_keying_material(std::string_view label,
                                                                   std::size_t size) const;
   std::optional<srtp_profile> negotiated_srtp_profile() const noexcept;
-  std::vector<std::uint8_t> remote_certificate() const;
+  /// The peer's own first.
+  std::vector<std::vector<std::uint8_t>> remote_certificates() const;
   std::string_view cipher_suite() const noexcept;
 
  private:
@@ -78,6 +79,7 @@ class engine {
   };
 
   bool configure(const session::options& opts);
+  void listen();
   void renumber(mutable_bytes record);
   void step();
   void read(const_bytes record);
@@ -99,6 +101,8 @@ class engine {
   unsigned repeats_ = 0;                 // Of the flight that is waiting for an answer.
   unsigned final_repeats_ = 0;           // Of the one that needed none.
   bool wrote_ = false;
+  bool awaits_cookie_ = false;  // The first record is a ClientHello with one.
+  bool asks_for_certificate_ = true;
   std::optional<time_point> deadline_;
   status status_ = status::handshaking;
   std::unique_ptr<bio_method_st, release> method_;

@@ -73,6 +73,8 @@ std::unique_ptr<SSL_CTX, release_openssl> make_context(EVP_PKEY& key, X509& x509
   // peer has proved that it holds the key.
   SSL_CTX_set_cert_verify_callback(
       ctx, [](X509_STORE_CTX*, void*) { return 1; }, nullptr);
+  // `cookie_exchange` has looked at it.
+  SSL_CTX_set_cookie_verify_cb(ctx, [](SSL*, const unsigned char*, unsigned) { return 1; });
 
   const bool done =
       SSL_CTX_set_min_proto_version(ctx, DTLS1_2_VERSION) == 1 &&
@@ -198,6 +200,9 @@ bool engine::configure(const session::options& opts) {
     SSL_set_connect_state(ssl);
   } else {
     SSL_set_accept_state(ssl);
+    awaits_cookie_ = opts.path_validation == path_validation::cookie;
+    asks_for_certificate_ = opts.client_identity != client_identity::none;
+    if (!asks_for_certificate_) SSL_set_verify(ssl, SSL_VERIFY_NONE, nullptr);
   }
   const std::string profiles = list_of(opts.srtp_profiles);
   return SSL_set_mtu(ssl, static_cast<long>(mtu_)) != 0 &&
@@ -212,7 +217,8 @@ void engine::start(time_point now) {
 void engine::input(time_point now, const_bytes record) {
   input_ = record;
   if (status_ == status::handshaking) {
-    step();
+    if (awaits_cookie_) listen();
+    if (status_ == status::handshaking) step();
   } else if (status_ == status::established) {
     read(record);
   }
@@ -233,7 +239,8 @@ void engine::handle_timeout(time_point now) {
 bool engine::expects_change_cipher_spec() const noexcept {
   if (status_ != status::handshaking) return false;
   const OSSL_HANDSHAKE_STATE state = SSL_get_state(ssl_.get());
-  return state == TLS_ST_SR_CERT_VRFY || state == TLS_ST_CW_FINISHED;
+  return state == (asks_for_certificate_ ? TLS_ST_SR_CERT_VRFY : TLS_ST_SR_KEY_EXCH) ||
+         state == TLS_ST_CW_FINISHED;
 }
 
 bool engine::expects_encrypted() const noexcept {
@@ -279,14 +286,24 @@ std::optional<srtp_profile> engine::negotiated_srtp_profile() const noexcept {
   return srtp_profile{static_cast<std::uint16_t>(chosen->id)};
 }
 
-std::vector<std::uint8_t> engine::remote_certificate() const {
-  X509* const x509 = SSL_get0_peer_certificate(ssl_.get());
-  const int size = x509 == nullptr ? 0 : i2d_X509(x509, nullptr);
-  if (size <= 0) return {};
-  std::vector<std::uint8_t> der(static_cast<std::size_t>(size));
-  unsigned char* at = der.data();
-  i2d_X509(x509, &at);
-  return der;
+std::vector<std::vector<std::uint8_t>> engine::remote_certificates() const {
+  std::vector<std::vector<std::uint8_t>> all;
+  const auto add = [&](const X509* x509) {
+    unsigned char* der = nullptr;
+    const int size = i2d_X509(x509, &der);
+    if (size > 0) all.emplace_back(der, der + size);
+    OPENSSL_free(der);
+  };
+  const X509* const own = SSL_get0_peer_certificate(ssl_.get());
+  if (own == nullptr) return all;
+  add(own);
+  // A client's library counts the server's own certificate among these.
+  STACK_OF(X509)* const chain = SSL_get_peer_cert_chain(ssl_.get());
+  for (int i = 0; i < sk_X509_num(chain); ++i) {
+    const X509* const next = sk_X509_value(chain, i);
+    if (X509_cmp(next, own) != 0) add(next);
+  }
+  return all;
 }
 
 std::string_view engine::cipher_suite() const noexcept {
@@ -295,11 +312,24 @@ std::string_view engine::cipher_suite() const noexcept {
   return name == nullptr ? std::string_view{} : name;
 }
 
+/// The library takes a second ClientHello for a first one, and counts on as if it had answered one
+/// before. Its answer bears the record's own number (RFC 6347 §4.2.1), or the client would take it
+/// for a repetition of the HelloVerifyRequest.
+void engine::listen() {
+  const auto r = read_record(input_);
+  const std::unique_ptr<BIO_ADDR, decltype(&BIO_ADDR_free)> nobody{BIO_ADDR_new(), BIO_ADDR_free};
+  ERR_clear_error();
+  if (!r || !nobody || DTLSv1_listen(ssl_.get(), nobody.get()) != 1) status_ = status::spoiled;
+  ERR_clear_error();
+  awaits_cookie_ = false;
+  if (r) plaintext_records_ = r->sequence_number + 1;
+}
+
 /// Nothing proves the sequence number of a record in the clear; a forged high one would shut
 /// the replay window to all real ones. So they are numbered as they come.
 void engine::renumber(mutable_bytes record) {
   const auto r = read_record(record);
-  if (!r || r->epoch != 0) return;
+  if (!r || r->epoch != 0 || awaits_cookie_) return;
   byte_writer{record.subspan(5)}.u48(plaintext_records_++);
 }
 

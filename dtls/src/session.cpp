@@ -35,6 +35,12 @@ struct session::impl {
       : identity{c}, opts{o}, hello{std::min<std::size_t>(o.max_client_hello_size, 16'000)} {}
 
   void advance(time_point now) { last_now = std::max(last_now, now); }
+  bool knows_nobody() const {
+    return opts.role == role::server && opts.client_identity == client_identity::none;
+  }
+  std::uint16_t first_message() const {
+    return opts.path_validation == path_validation::cookie ? 1 : 0;
+  }
   bool finished() const { return state == state::closed || state == state::failed; }
 
   // Handshakes
@@ -58,6 +64,7 @@ struct session::impl {
   // After a handshake
   void deliver(const record& r);
   void verify();
+  void accept();
   void fail(error reason);
   void end(session::state final_state);
 
@@ -76,6 +83,7 @@ struct session::impl {
   std::unique_ptr<engine> established;
   bool verified = false;
   std::vector<std::uint8_t> remote_certificate;
+  std::vector<std::vector<std::uint8_t>> remote_intermediates;
   client_hello_assembler hello;
   std::vector<std::uint8_t> early;  // Whole records, one after another.
 
@@ -139,7 +147,11 @@ void session::impl::complete(std::size_t index) {
   established = std::move(attempts[index].engine);
   stats.handshakes_discarded += attempts.size() - 1;
   attempts.clear();
-  remote_certificate = established->remote_certificate();
+  remote_intermediates = established->remote_certificates();
+  if (!remote_intermediates.empty()) {
+    remote_certificate = std::move(remote_intermediates.front());
+    remote_intermediates.erase(remote_intermediates.begin());
+  }
   verify();
 
   const std::vector<std::uint8_t> held = std::exchange(early, {});
@@ -187,10 +199,10 @@ void session::impl::take_plaintext_handshake(const record& r) {
     ++stats.records_dropped;
   } else if (fragment->type != client_hello_type) {
     offer(r);
-  } else if (opts.role == role::server && fragment->message_seq == 0) {
+  } else if (opts.role == role::server && fragment->message_seq == first_message()) {
     if (const auto whole = hello.add(r, *fragment)) begin_as_server(*whole);
   } else {
-    // A second ClientHello would answer a HelloVerifyRequest, and we send none.
+    // A second ClientHello answers a HelloVerifyRequest, and a session sends none.
     ++stats.records_dropped;
   }
 }
@@ -298,6 +310,7 @@ void session::impl::deliver(const record& r) {
     // Whoever it was, it has not shown to be the peer.
     established.reset();
     remote_certificate.clear();
+    remote_intermediates.clear();
     ++stats.handshakes_discarded;
     if (opts.role == role::client) begin_again_later();
   } else if (status == engine::status::closed) {
@@ -310,7 +323,9 @@ void session::impl::deliver(const record& r) {
 }
 
 void session::impl::verify() {
-  if (!established || verified || finished() || fingerprints.empty()) return;
+  if (!established || verified || finished()) return;
+  if (knows_nobody()) return accept();
+  if (fingerprints.empty()) return;
   // RFC 8122 §5.1: the set of the most preferred hash decides alone.
   const hash strongest = std::ranges::max(fingerprints, {}, &fingerprint::algorithm).algorithm();
   const fingerprint shown = fingerprint_of(strongest, remote_certificate);
@@ -322,6 +337,10 @@ void session::impl::verify() {
     established->shut_down();
     return fail(error::fingerprint_mismatch);
   }
+  accept();
+}
+
+void session::impl::accept() {
   verified = true;
   state = state::connected;
   give_up.reset();
@@ -465,6 +484,10 @@ std::optional<srtp_profile> session::negotiated_srtp_profile() const {
 
 const_bytes session::remote_certificate() const noexcept {
   return impl_->remote_certificate;
+}
+
+const std::vector<std::vector<std::uint8_t>>& session::remote_intermediates() const noexcept {
+  return impl_->remote_intermediates;
 }
 
 std::string_view session::cipher_suite() const noexcept {

@@ -20,8 +20,8 @@ namespace weft::dtls {
 /// Ask it about datagrams of clients without a session. One that it accepts begins a session with
 /// `path_validation::cookie` and is that session's first input.
 ///
-/// Thread-compatible. Servers of several threads that share clients share copies of one exchange:
-/// copies know each other's cookies until the secret changes.
+/// Thread-compatible. A client must meet the same exchange again, as it does where the kernel
+/// shares clients out by their addresses.
 class cookie_exchange {
  public:
   struct options {
