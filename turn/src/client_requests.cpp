@@ -66,7 +66,7 @@ client::implementation::transaction* client::implementation::begin_permissions()
     if (!p.due || (p.alone && count > 0)) continue;
     p.due = false;
     p.request = t.number;
-    if (++count == max_permissions_in_request || p.alone) break;
+    if (++count == peer_table::max_in_request || p.alone) break;
   }
   peers_.update();
   return &t;

@@ -304,8 +304,8 @@ void client::implementation::permissions_installed_by(const transaction& t) {
     if (p.request != t.number) continue;
     p.request = 0;
     p.alone = false;
-    p.expires = t.first_sent + permission_lifetime;
-    p.refresh = t.first_sent + permission_refresh;
+    p.expires = t.first_sent + peer_table::permission_lifetime;
+    p.refresh = t.first_sent + peer_table::permission_refresh;
     if (!std::exchange(p.announced, true)) announce(permission_created{p.address});
   }
   peers_.update();
@@ -315,16 +315,16 @@ void client::implementation::channel_bound_by(const transaction& t) {
   channel_binding* const c = peers_.find(t.peer);
   if (c == nullptr || c->request != t.number) return;
   c->request = 0;
-  c->expires = t.first_sent + channel_lifetime;
-  c->reserved = now_ + channel_lifetime + channel_quarantine;
+  c->expires = t.first_sent + peer_table::channel_lifetime;
+  c->reserved = now_ + peer_table::channel_lifetime + peer_table::channel_quarantine;
   c->refresh.reset();
   if (c->wanted) {
-    c->refresh = t.first_sent + channel_refresh;
+    c->refresh = t.first_sent + peer_table::channel_refresh;
     // RFC 8656 §12.3: the permission is there too.
     if (permission* const p = peers_.find(t.peer.address); p != nullptr && p->request == 0) {
       p->due = false;
-      p->expires = t.first_sent + permission_lifetime;
-      p->refresh = t.first_sent + permission_refresh;
+      p->expires = t.first_sent + peer_table::permission_lifetime;
+      p->refresh = t.first_sent + peer_table::permission_refresh;
       if (!std::exchange(p->announced, true)) announce(permission_created{p->address});
     }
     if (!std::exchange(c->announced, true)) announce(channel_bound{c->peer, peers_.number_of(*c)});
@@ -475,7 +475,8 @@ void client::implementation::channel_failed_by(const transaction& t, const failu
   c->request = 0;
   c->refresh.reset();
   // Unanswered, the request may yet have been obeyed.
-  if (why.code == errors::no_answer) c->reserved = now_ + channel_lifetime + channel_quarantine;
+  if (why.code == errors::no_answer)
+    c->reserved = now_ + peer_table::channel_lifetime + peer_table::channel_quarantine;
   // The permission may be had without.
   if (permission* const p = peers_.find(t.peer.address);
       p != nullptr && !p->announced && p->request == 0)

@@ -18,17 +18,6 @@ namespace weft::turn {
 /// Names a request under way; 0 for none.
 using request_number = std::uint32_t;
 
-inline constexpr duration permission_lifetime = std::chrono::minutes{5};  // RFC 8656 §9
-inline constexpr duration channel_lifetime = std::chrono::minutes{10};    // RFC 8656 §12
-// RFC 8656 §12: after it expired, a channel's number and peer stay reserved for each other.
-inline constexpr duration channel_quarantine = std::chrono::minutes{5};
-// Early enough that a request may be lost six times, which takes 39.5 s.
-inline constexpr duration permission_refresh = std::chrono::minutes{4};
-inline constexpr duration channel_refresh = std::chrono::minutes{9};
-// Permissions that are due so soon after another one go into its request.
-inline constexpr duration permission_slack = std::chrono::seconds{60};
-inline constexpr std::size_t max_permissions_in_request = 16;  // 384 bytes of IPv6 addresses.
-
 struct permission {
   ip_address address;
   bool due = false;        ///< To be asked for.
@@ -60,6 +49,17 @@ struct channel_binding {
 /// The permissions and channels of one allocation, and when something is to be done for them.
 class peer_table {
  public:
+  static constexpr duration permission_lifetime = std::chrono::minutes{5};  // RFC 8656 §9
+  static constexpr duration channel_lifetime = std::chrono::minutes{10};    // RFC 8656 §12
+  // RFC 8656 §12: after it expired, a channel's number and peer stay reserved for each other.
+  static constexpr duration channel_quarantine = std::chrono::minutes{5};
+  // Early enough that a request may be lost six times, which takes 39.5 s.
+  static constexpr duration permission_refresh = std::chrono::minutes{4};
+  static constexpr duration channel_refresh = std::chrono::minutes{9};
+  // Permissions that are due so soon after another one go into its request.
+  static constexpr duration permission_slack = std::chrono::seconds{60};
+  static constexpr std::size_t max_in_request = 16;  // 384 bytes of IPv6 addresses.
+
   peer_table(std::size_t max_permissions, std::size_t max_channels)
       : max_permissions_{max_permissions},
         max_channels_{std::min<std::size_t>(max_channels, last_channel - first_channel + 1)} {}
