@@ -42,7 +42,7 @@ void open_sealed(weft::const_bytes input, const access_token_key& key) {
   const std::uint64_t timestamp = in.u64();
   in.u32();
   const bool right = in.ok() && in.at_end() && mac_size > 0 && mac_size <= max_token_mac_key &&
-                     timestamp >> 16 <= 9'000'000'000;
+                     timestamp >> 16 <= 4'500'000'000;
   require(opened.has_value() == right);
   if (!opened) return;
   require(opened->mac_key.size() == mac_size);

@@ -17,8 +17,8 @@ constexpr std::size_t block_size(std::size_t mac_key_size) {
 constexpr std::int64_t fractions = 64000;
 using fraction = std::chrono::duration<std::int64_t, std::ratio<1, fractions>>;
 
-// A date counts nanoseconds in 64 bits; what is beyond the year 2255 is no date of a token.
-constexpr std::uint64_t max_seconds = 9'000'000'000;
+// A date counts nanoseconds in 64 bits. Until the year 2112 the longest lifetime fits, too.
+constexpr std::uint64_t max_seconds = 4'500'000'000;
 
 std::uint64_t encode(wall_clock::date date) {
   const auto whole = std::max(date.time_since_epoch(), wall_clock::date::duration{});
