@@ -299,6 +299,7 @@ void connection::implementation::gather(time_point now) {
 
 void connection::implementation::restart(time_point now) {
   transport_.restart(now);
+  created_.reset();  // Its credentials are now in force, or never will be.
   remote_credentials_.reset();
   was_connected_ = false;
   restart_deadline_.reset();

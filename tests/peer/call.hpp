@@ -127,6 +127,18 @@ class call {
   side b;
   sim::network net;
 
+  static void note(side& s, const connection::event& e) {
+    if (const auto* gathered = std::get_if<connection::candidate_gathered>(&e))
+      s.candidates.push_back(gathered->candidate);
+    if (const auto* added = std::get_if<connection::data_channel_added>(&e))
+      s.added.push_back(added->channel);
+    if (const auto* opened = std::get_if<connection::data_channel_opened>(&e))
+      s.opened.push_back(opened->channel);
+    if (const auto* closed = std::get_if<connection::data_channel_closed>(&e))
+      s.closed[closed->channel] = closed->error;
+    s.events.push_back(e);
+  }
+
  private:
   void deliver(const sim::packet& p) {
     for (side* s : {&a, &b})
@@ -156,18 +168,6 @@ class call {
     if (!other.peer.remote_description()) return;
     for (auto& candidate : std::exchange(s.candidates, {}))
       (void)other.peer.add_ice_candidate(now, candidate);
-  }
-
-  static void note(side& s, const connection::event& e) {
-    if (const auto* gathered = std::get_if<connection::candidate_gathered>(&e))
-      s.candidates.push_back(gathered->candidate);
-    if (const auto* added = std::get_if<connection::data_channel_added>(&e))
-      s.added.push_back(added->channel);
-    if (const auto* opened = std::get_if<connection::data_channel_opened>(&e))
-      s.opened.push_back(opened->channel);
-    if (const auto* closed = std::get_if<connection::data_channel_closed>(&e))
-      s.closed[closed->channel] = closed->error;
-    s.events.push_back(e);
   }
 };
 

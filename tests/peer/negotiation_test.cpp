@@ -243,9 +243,9 @@ TEST_SUITE("peer/negotiation") {
     REQUIRE(peer.set_remote_description(now, offer));
     CHECK(invalid(peer.create_offer(now)));
     REQUIRE(peer.set_local_description(now));
-    CHECK(invalid(peer.add_local_address(now, address(2))));
 
     peer.close(now);
+    CHECK(invalid(peer.add_local_address(now, address(2))));
     CHECK(peer.signaling() == signaling_state::closed);
     CHECK(invalid(peer.create_offer(now)));
     CHECK(invalid(peer.set_local_description(now)));
