@@ -9,6 +9,9 @@ namespace weft::test {
 /// be built with `support/allocation_counter.cpp`.
 std::uint64_t allocations() noexcept;
 
+/// How many bytes of what `operator new` gave out are in use, as the system's malloc rounds them.
+std::int64_t heap_bytes() noexcept;
+
 }  // namespace weft::test
 
 #endif  // WEFT_TESTS_SUPPORT_ALLOCATION_COUNTER_HPP

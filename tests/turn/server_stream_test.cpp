@@ -54,7 +54,7 @@ TEST_SUITE("turn/server_stream") {
     turn_fixture t;
     auto client = t.tcp(1000);
     REQUIRE(t.allocate(client) == 200);
-    const auto s = t.server.handle_stream(t.now, client.path, bytes_of("GET / HTTP/1.1\r\n"));
+    const auto s = t.server.handle_stream(t.now, client.path, bytes_of("POST / HTTP/1.1\r\n"));
     CHECK(s.then == step::next::close);
     t.run();
     CHECK(t.server.usage().streams == 0);

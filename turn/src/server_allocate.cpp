@@ -124,7 +124,7 @@ std::optional<std::pair<allocation_refusal, stun::error_code>> server_core::over
     return found{allocation_refusal::source_quota, errors::allocation_quota_reached};
   const bool no_reservation = wish.parity == even_port::even_and_reserve_next &&
                               reservations_.size() >= options_.max_reservations;
-  if (clients_.size() >= options_.max_allocations || no_reservation || !has_room_for_events())
+  if (usage().allocations >= options_.max_allocations || no_reservation || !has_room_for_events())
     return found{allocation_refusal::total_quota, errors::insufficient_capacity};
   return std::nullopt;
 }
@@ -212,7 +212,11 @@ void server_core::relay_opened(time_point now, relay_id relay, const endpoint& r
   if (const auto next = std::exchange(slot->next, std::nullopt)) {
     const auto port = static_cast<std::uint16_t>(relayed_address.port + 1);
     set_relay_address(*find_relay(*next), *next, {relayed_address.address, port});
-    make_reservation(a, *next);
+    // Others may have been opened at the same time.
+    if (reservations_.size() < options_.max_reservations)
+      make_reservation(a, *next);
+    else
+      close(*next);
   }
   relay_settled(a);
 }
