@@ -1,6 +1,7 @@
 #include "call.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include <fmt/format.h>
 #include <asio/io_context.hpp>
@@ -56,6 +57,19 @@ caller::plan plan_of(const call_options& options) {
   plan.max_retransmits = options.max_retransmits;
   plan.interval = to_duration<std::milli>(options.interval_ms);
   return plan;
+}
+
+/// Both ends of the selected pair.
+std::vector<ice::candidate_statistics> path_of(const peer::connection& connection) {
+  const auto pairs = connection.pair_stats();
+  const auto selected = std::ranges::find_if(pairs, [](const auto& pair) { return pair.selected; });
+  if (selected == pairs.end()) return {};
+  std::vector<ice::candidate_statistics> ends;
+  const auto candidates = connection.candidate_stats();
+  for (const std::string& id : {selected->local_candidate_id, selected->remote_candidate_id})
+    std::ranges::copy_if(candidates, std::back_inserter(ends),
+                         [&](const auto& candidate) { return candidate.id == id; });
+  return ends;
 }
 
 class call_run {
@@ -130,6 +144,7 @@ class call_run {
     report_.local = peer.runner().local_endpoints();
     report_.counters = peer.runner().connection().stats();
     report_.sockets = peer.runner().socket_stats();
+    report_.path = path_of(peer.runner().connection());
   }
 
   result<void, call_error> judge() const {

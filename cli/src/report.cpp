@@ -51,6 +51,10 @@ std::vector<std::string> texts(const std::vector<endpoint>& endpoints) {
   return all;
 }
 
+json to_json(const ice::candidate_statistics& end) {
+  return {{"type", to_string(end.info.type)}, {"address", to_string(end.info.address)}};
+}
+
 }  // namespace
 
 std::string to_text(const report& r) {
@@ -83,6 +87,10 @@ std::string to_text(const report& r) {
   line("datagrams", fmt::format("{} sent, {} received; dropped {} unknown, {} unvalidated",
                                 r.counters.datagrams_sent, r.counters.datagrams_received,
                                 r.counters.unknown_datagrams, r.counters.unvalidated_datagrams));
+  if (r.path.size() == 2)
+    line("path", fmt::format("{} {} to {} {}", to_string(r.path[0].info.type),
+                             to_string(r.path[0].info.address), to_string(r.path[1].info.type),
+                             to_string(r.path[1].info.address)));
   line("result", r.error ? r.error->text : "all messages came back intact");
   return out;
 }
@@ -111,6 +119,9 @@ std::string to_json(const report& r) {
                      {"max", milliseconds(percentile(r.round_trips, 100))}};
   out["local"] = texts(r.local);
   out["remote"] = r.remote;
+  out["path"] = json(nullptr);
+  if (r.path.size() == 2)
+    out["path"] = {{"local", to_json(r.path[0])}, {"remote", to_json(r.path[1])}};
   out["datagrams"] = {{"sent", r.counters.datagrams_sent},
                       {"received", r.counters.datagrams_received},
                       {"unknown", r.counters.unknown_datagrams},

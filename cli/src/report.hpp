@@ -23,6 +23,8 @@ struct report {
   std::vector<std::string> remote;  ///< The server's candidates, `address:port`.
   peer::connection::counters counters;
   io::udp_socket::counters sockets;
+  /// The two ends of the way it went in the end; none if there was no way.
+  std::vector<ice::candidate_statistics> path;
 };
 
 std::string to_text(const report& r);
