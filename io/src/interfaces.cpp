@@ -1,6 +1,7 @@
 #include <weft/io/interfaces.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <memory>
 
@@ -32,13 +33,19 @@ ip_address address_of(const sockaddr* from) {
   return {};
 }
 
-bool wanted(const ip_address& address, const interface_options& opts) {
+std::uint8_t length_of(const ip_address& netmask) {
+  int bits = 0;
+  for (const std::uint8_t octet : netmask.octets()) bits += std::popcount(octet);
+  return static_cast<std::uint8_t>(bits);
+}
+
+}  // namespace
+
+bool is_wanted(const ip_address& address, const interface_options& opts) {
   if (address.is_loopback()) return opts.loopback;
   if (address.is_link_local()) return address.is_v4() && opts.link_local_v4;
   return !address.is_unspecified() && !address.is_multicast() && !address.is_v4_mapped();
 }
-
-}  // namespace
 
 std::vector<interface_address> interface_addresses() {
   ifaddrs* list = nullptr;
@@ -49,7 +56,9 @@ std::vector<interface_address> interface_addresses() {
   for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next) {
     const ip_address address = address_of(at->ifa_addr);
     if (!address || (at->ifa_flags & IFF_UP) == 0) continue;
-    found.push_back({if_nametoindex(at->ifa_name), (at->ifa_flags & IFF_MULTICAST) != 0, address});
+    found.push_back({if_nametoindex(at->ifa_name), at->ifa_name,
+                     (at->ifa_flags & IFF_MULTICAST) != 0, (at->ifa_flags & IFF_RUNNING) != 0,
+                     address, length_of(address_of(at->ifa_netmask))});
   }
   return found;
 }
@@ -58,7 +67,7 @@ std::vector<ip_address> local_addresses(const interface_options& opts) {
   std::vector<ip_address> v6, v4, loopback;
   for (const interface_address& found : interface_addresses()) {
     const ip_address& address = found.address;
-    if (!wanted(address, opts)) continue;
+    if (!is_wanted(address, opts)) continue;
     auto& list = address.is_loopback() ? loopback : address.is_v6() ? v6 : v4;
     if (std::ranges::find(list, address) == list.end()) list.push_back(address);
   }

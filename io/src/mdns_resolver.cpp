@@ -6,8 +6,6 @@
 #include <optional>
 #include <utility>
 
-#include <asio/ip/multicast.hpp>
-#include <asio/ip/v6_only.hpp>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 
@@ -15,6 +13,7 @@
 #include <weft/io/system_random.hpp>
 
 #include "interface_list.hpp"
+#include "mdns_socket.hpp"
 
 namespace weft::io {
 namespace {
@@ -31,21 +30,6 @@ struct listener {
   // records for the whole link are not for us.
   std::array<std::uint8_t, 1500> buffer;
 };
-
-bool bind(udp::socket& socket, const udp::endpoint& local, bool shared) {
-  std::error_code error;
-  socket.open(local.protocol(), error);
-  if (shared && !error) socket.set_option(udp::socket::reuse_address{true}, error);
-#ifdef SO_REUSEPORT
-  using reuse_port = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
-  std::error_code unknown;
-  if (shared && !error) socket.set_option(reuse_port{true}, unknown);
-#endif
-  if (!error && local.address().is_v6()) socket.set_option(asio::ip::v6_only{true}, error);
-  if (!error) socket.bind(local, error);
-  if (!error) socket.non_blocking(true, error);
-  return !error;
-}
 
 }  // namespace
 
@@ -92,33 +76,16 @@ class mdns_resolver::state : public std::enable_shared_from_this<state> {
     for (const endpoint& group : options_.groups) {
       const auto any = group.address.is_v4() ? udp::v4() : udp::v6();
       auto asking = std::make_shared<listener>(executor_);
-      if (!bind(asking->socket, {any, 0}, false)) continue;
+      if (!bind_mdns(asking->socket, {any, 0}, false)) continue;
       listen(asking);
       targets_.push_back({group, asking});
       if (!group.address.is_multicast()) continue;
 
       auto hearing = std::make_shared<listener>(executor_);
-      if (bind(hearing->socket, {any, group.port}, true) && join(hearing->socket, group.address))
+      if (bind_mdns(hearing->socket, {any, group.port}, true) &&
+          join_group(hearing->socket, group.address, interfaces_))
         listen(hearing);
     }
-  }
-
-  bool join(udp::socket& socket, const ip_address& group) const {
-    const asio::ip::address to = to_asio(endpoint{group, 0}).address();
-    bool joined = false;
-    for (const interface_address& found : interfaces_) {
-      if (found.address.is_v4() != group.is_v4()) continue;
-      std::error_code error;
-      if (group.is_v4())
-        socket.set_option(
-            asio::ip::multicast::join_group{to.to_v4(),
-                                            to_asio({found.address, 0}).address().to_v4()},
-            error);
-      else
-        socket.set_option(asio::ip::multicast::join_group{to.to_v6(), found.index}, error);
-      joined = joined || !error;
-    }
-    return joined;
   }
 
   void listen(const std::shared_ptr<listener>& l) {
@@ -201,24 +168,7 @@ class mdns_resolver::state : public std::enable_shared_from_this<state> {
     std::array<std::uint8_t, mdns::max_query_size> buffer;
     const auto query =
         mdns::build_query(name, type, static_cast<std::uint16_t>(id[0] << 8 | id[1]), buffer);
-    const auto to = to_asio(t.group);
-    const auto payload = asio::buffer(query->data(), query->size());
-    std::error_code lost;  // As any datagram may be; there is a second query.
-    if (!t.group.address.is_multicast()) {
-      t.from->socket.send_to(payload, to, 0, lost);
-      return;
-    }
-    for (const interface_address& found : interfaces_) {
-      if (found.address.is_v4() != t.group.address.is_v4()) continue;
-      std::error_code refused;
-      if (found.address.is_v4())
-        t.from->socket.set_option(
-            asio::ip::multicast::outbound_interface{to_asio({found.address, 0}).address().to_v4()},
-            refused);
-      else
-        t.from->socket.set_option(asio::ip::multicast::outbound_interface{found.index}, refused);
-      if (!refused) t.from->socket.send_to(payload, to, 0, lost);
-    }
+    send_to_group(t.from->socket, t.group, interfaces_, *query);  // There is a second query.
   }
 
   asio::any_io_executor executor_;

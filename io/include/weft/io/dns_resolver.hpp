@@ -51,7 +51,7 @@ class dns_resolver {
 
   void resolve(std::string name, handler done);
 
-  /// A and AAAA, of families that this machine has addresses of.
+  /// `getaddrinfo`: A and AAAA, the hosts file, and whatever else it knows.
   static std::vector<ip_address> system_lookup(const std::string& name);
 
  private:

@@ -18,8 +18,9 @@ namespace weft::io {
 /// Answers for `.local` names on the local links, so that agents can hide their host addresses
 /// behind them (RFC 6762 §6, draft-ietf-mmusic-mdns-ice-candidates §3.1).
 ///
-/// The names must be nobody else's, as random ones are: it does not probe for them (RFC 6762 §8.1
-/// allows that to whoever knows).
+/// The names must be nobody else's, as random ones are: it does not probe for them. Deviation from
+/// RFC 6762 §8.3 and §3.1.1 of the draft: nor does it announce them, since nobody can have waited
+/// for a fresh name, and the first question would have to be put off for a second.
 ///
 /// Threads: lives on the executor, one thread or a strand; call it from there.
 class mdns_responder {
@@ -27,7 +28,7 @@ class mdns_responder {
   struct options {
     /// RFC 6762 §10: of records with an address.
     std::chrono::seconds time_to_live{120};
-    /// RFC 6762 §6: the same answer goes to everybody no more often.
+    /// RFC 6762 §6: the same answer goes to everybody no more often. One that is due sooner waits.
     duration multicast_interval = std::chrono::seconds{1};
     /// Answers to single askers in a second, all names together; further questions are dropped.
     std::size_t max_unicast_per_second = 100;
@@ -52,9 +53,9 @@ class mdns_responder {
   /// Says goodbye for all names.
   ~mdns_responder();
 
-  /// Answers for `name` from now on, and announces it. False if it is not local or one too many.
+  /// Answers for `name` from now on. False if it is not local or one too many.
   bool add(std::string_view name, const ip_address& address);
-  /// And no longer, which is announced too (RFC 6762 §10.1).
+  /// And no longer, which those who may know it are told (RFC 6762 §10.1).
   void remove(std::string_view name);
 
   const counters& stats() const noexcept;

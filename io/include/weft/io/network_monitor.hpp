@@ -21,6 +21,10 @@ namespace weft::io {
 struct network_address {
   ip_address address;
   ice::network network{};
+  /// If not, what uses it may go on, and nothing new should begin: an IPv6 address that is
+  /// deprecated (RFC 4862 §5.5.4), or a stable one where its interface has a temporary one in the
+  /// same /64 (RFC 8835 §3.2).
+  bool preferred = true;
 
   friend bool operator==(const network_address&, const network_address&) = default;
 };
@@ -33,8 +37,7 @@ struct network_options {
 
 /// The addresses of this machine that sockets can be bound to, in the order of `local_addresses`,
 /// of interfaces that are up and have a carrier. IPv6 addresses that are still being tested for
-/// duplicates (RFC 4862 §5.4) or are deprecated (§5.5.4) are left out, and so is a stable one
-/// where its interface has a temporary one in the same /64 (RFC 8835 §3.2).
+/// duplicates (RFC 4862 §5.4) are left out.
 std::vector<network_address> network_addresses(const network_options& opts);
 
 /// What an interface is, as far as its name and `sys`, Linux's /sys/class/net, tell.

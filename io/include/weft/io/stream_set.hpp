@@ -42,8 +42,6 @@ class stream_set {
     trust_store trust{};
     /// Until a connection is there, TLS included. A machine may give it up sooner.
     duration connect_timeout = std::chrono::seconds{30};
-    /// How long a connection that is no longer wanted may take to send what was written.
-    duration linger = std::chrono::seconds{1};
   };
 
   struct handlers {
@@ -81,7 +79,7 @@ class stream_set {
 
   /// Makes a connection. `connected` or `disconnected` tells what became of it.
   void connect(const request& r);
-  /// It is no longer wanted: closes it when what was written has gone.
+  /// It is no longer wanted: closes it when what was written has gone, or after a second.
   void disconnect(const five_tuple& path);
   /// One whole message. False if it was dropped.
   bool send(const five_tuple& path, const_bytes message);

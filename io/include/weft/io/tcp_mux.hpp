@@ -64,7 +64,6 @@ class tcp_mux {
   const endpoint& local() const noexcept;
   const counters& stats() const noexcept;
 
-  void join(member& m);
   void leave(member& m);
   /// Checks that name this fragment are for that member from now on. One that somebody has
   /// already stays with that one. Of each member the last four are remembered, so that those of
