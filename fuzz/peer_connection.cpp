@@ -59,7 +59,9 @@ class world {
 
   void run() {
     while (!in_.done()) {
-      step(in_.next());
+      const std::uint8_t what = in_.next();
+      step(what);
+      if ((what & 0x30) == 0x30) continue;  // Nobody has to take what they have to say.
       settle(a_, b_);
       settle(b_, a_);
     }
