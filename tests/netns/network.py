@@ -193,13 +193,13 @@ class Wire(threading.Thread):
 
 
 class Forwarder(threading.Thread):
-    """Carries connections from a loopback port of one namespace to that of another, as
-    signalling does for peers that cannot reach each other."""
+    """Carries connections to an address of one namespace over to a loopback port of another,
+    as signalling does for peers that cannot reach each other."""
 
-    def __init__(self, one, other, port):
+    def __init__(self, one, address, other, port):
         super().__init__(daemon=True)
         self.other, self.port = other, port
-        self.listener = one.do(lambda: socket.create_server(("127.0.0.1", 0)))
+        self.listener = one.do(lambda: socket.create_server((address, 0)))
         self.own_port = self.listener.getsockname()[1]
 
     def run(self):
