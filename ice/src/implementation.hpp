@@ -90,7 +90,8 @@ class agent::implementation {
     endpoint address;
     std::uint32_t foundation;
     bool was_signalled;
-    std::uint64_t number;  ///< Never used again.
+    std::uint64_t number;   ///< Never used again.
+    endpoint learned_at{};  ///< The base that a check came to, if it was not signalled.
   };
 
   /// RFC 8445 §8: one of the data stream's components, and what it runs on.
@@ -184,6 +185,7 @@ class agent::implementation {
   void remember_early(const request& r, std::string_view remote_ufrag);
   void follow_up(const request& r);
   pair* learn_pair(const request& r);
+  bool has_learned_enough(const five_tuple& path) noexcept;
   void follow_up_lite(pair& p, const request& r);
   std::optional<addressed_transmit> poll_response(mutable_bytes buffer);
 

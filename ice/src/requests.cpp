@@ -153,7 +153,7 @@ pair* agent::implementation::learn_pair(const request& r) {
   if (local == nullptr) return nullptr;  // It has gone since.
   remote_candidate* remote = find_remote(r.path.remote, r.path.protocol, local->component);
   if (remote == nullptr) {
-    if (remotes_.size() >= options_.max_remote_candidates) {
+    if (remotes_.size() >= options_.max_remote_candidates || has_learned_enough(r.path)) {
       ++stats_.overflowed;
       return nullptr;
     }
@@ -163,12 +163,28 @@ pair* agent::implementation::learn_pair(const request& r) {
     learned.priority = r.priority;
     learned.type = candidate_type::peer_reflexive;
     if (local->tcp) learned.tcp = *local->tcp == tcp_type::passive ? tcp_type::active : *local->tcp;
-    remotes_.push_back({learned, r.path.remote, ++remote_foundations_, false, ++last_remote_});
+    remotes_.push_back(
+        {learned, r.path.remote, ++remote_foundations_, false, ++last_remote_, r.path.local});
     remote = &remotes_.back();
   }
   pair* const p = add_pair(*local, *remote);
   if (p == nullptr) ++stats_.overflowed;
   return p;
+}
+
+/// Between two NATs that map by address and port, each check comes from another port and begets
+/// one from another port, and none is ever answered from where it went (RFC 8445 §7.2.5.2.1). It
+/// must not use up what the paths need that work.
+bool agent::implementation::has_learned_enough(const five_tuple& path) noexcept {
+  if (path.protocol != transport_protocol::udp) return false;
+  const auto in_vain = std::ranges::count_if(remotes_, [&](const remote_candidate& known) {
+    if (known.was_signalled || known.learned_at != path.local ||
+        known.address.address != path.remote.address)
+      return false;
+    const pair* const p = checklist_.find({path.local, known.address});
+    return p == nullptr || !p->valid;
+  });
+  return static_cast<std::size_t>(in_vain) >= options_.max_learned_ports;
 }
 
 /// RFC 8445 §7.3.2: the other side's checks are all that a lite agent knows of a path.

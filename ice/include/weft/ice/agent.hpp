@@ -165,7 +165,11 @@ class agent {
     std::size_t max_relayed_addresses = 8;
     std::size_t max_servers = 8;
     std::size_t max_remote_candidates =
-        100;                      ///< Of one session, those learned from checks included.
+        100;  ///< Of one session, those learned from checks included.
+    /// Ports of one IP address that were learned from checks to one of ours over UDP and never
+    /// answered. Two or three are in good faith: NATs that map by address and port have one
+    /// for each address of ours, and others when they start anew.
+    std::size_t max_learned_ports = 8;
     std::size_t max_pairs = 100;  ///< RFC 8445 §6.1.2.5.
     /// Ordinary checks begun in one session, so that pairs which replace failed ones
     /// cannot go on for ever: a bound on the voice hammer (RFC 8445 §19.5.1). A new local
