@@ -1,12 +1,18 @@
 // An ICE connectivity check, as browsers send it: USERNAME, PRIORITY, ICE-CONTROLLING,
-// MESSAGE-INTEGRITY and FINGERPRINT in 100 bytes.
+// MESSAGE-INTEGRITY and FINGERPRINT in 100 bytes. And what long-term credentials cost a server.
 #include <benchmark/benchmark.h>
 
 #include <array>
+#include <chrono>
+#include <string>
 #include <string_view>
+#include <vector>
 
+#include <weft/stun/access_token.hpp>
 #include <weft/stun/fingerprint.hpp>
 #include <weft/stun/integrity.hpp>
+#include <weft/stun/long_term_client.hpp>
+#include <weft/stun/long_term_server.hpp>
 #include <weft/stun/message.hpp>
 
 #ifdef WEFT_BENCH_LIBNICE
@@ -99,6 +105,73 @@ void crc32_weft(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(request.bytes.size()));
 }
 BENCHMARK(crc32_weft)->Name("stun/crc32/100/weft");
+
+// A server with one user, and a request of that user's.
+struct long_term_exchange {
+  explicit long_term_exchange(std::vector<password_algorithm> algorithms)
+      : server{random, users, {.realm = "example.org", .algorithms = std::move(algorithms)}} {
+    users.set("user", password);
+    long_term_client client{password_credentials{"user", std::string{password}}};
+    long_term_attempt attempt;
+    for (int i = 0; i < 2; ++i) {
+      message_builder b{memory, message_class::request, method::binding, id};
+      client.sign(b, attempt);
+      bytes = b.finish();
+      std::array<std::uint8_t, 256> reply;
+      const auto request = message_view::parse(bytes);
+      client.examine(*message_view::parse(
+                         server.refuse({}, path, *request, error_code::unauthenticated, reply)),
+                     attempt);
+      if (i == 0) challenged.assign(bytes.begin(), bytes.end());
+    }
+  }
+
+  weft::seeded_random random{1};
+  password_users users{"example.org"};
+  weft::five_tuple path{{weft::ip_address{std::array<std::uint8_t, 4>{192, 0, 2, 1}}, 3478},
+                        {weft::ip_address{std::array<std::uint8_t, 4>{192, 0, 2, 2}}, 4000}};
+  long_term_server server;
+  std::array<std::uint8_t, 512> memory{};
+  weft::const_bytes bytes;
+  std::vector<std::uint8_t> challenged;  ///< The request before it was signed.
+};
+
+void authenticate_long_term(benchmark::State& state, std::vector<password_algorithm> algorithms) {
+  long_term_exchange exchange{std::move(algorithms)};
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(exchange.memory);
+    const auto request = message_view::parse(exchange.bytes);
+    const auto user = exchange.server.authenticate({}, exchange.path, *request);
+    if (!user) return state.SkipWithError("not authenticated");
+  }
+}
+BENCHMARK_CAPTURE(authenticate_long_term, md5, {})->Name("stun/long_term/md5/weft");
+BENCHMARK_CAPTURE(authenticate_long_term, sha256,
+                  {password_algorithm::sha256, password_algorithm::md5})
+    ->Name("stun/long_term/sha256/weft");
+
+void challenge_weft(benchmark::State& state) {
+  long_term_exchange exchange{{password_algorithm::sha256, password_algorithm::md5}};
+  std::array<std::uint8_t, 256> reply;
+  for (auto _ : state) {
+    const auto request = message_view::parse(exchange.challenged);
+    const auto user = exchange.server.authenticate({}, exchange.path, *request);
+    benchmark::DoNotOptimize(
+        exchange.server.refuse({}, exchange.path, *request, user.error(), reply));
+  }
+}
+BENCHMARK(challenge_weft)->Name("stun/challenge/92/weft");
+
+void open_token_weft(benchmark::State& state) {
+  const access_token_key key{"kid", std::vector<std::uint8_t>(32, 5), token_algorithm::a256gcm};
+  const access_token token{std::vector<std::uint8_t>(20, 9), {}, std::chrono::hours{1}};
+  const auto sealed = seal_token(token, "turn.example.org", key, {1});
+  for (auto _ : state) {
+    const auto opened = open_token(*sealed, "turn.example.org", key);
+    if (!opened) return state.SkipWithError("not opened");
+  }
+}
+BENCHMARK(open_token_weft)->Name("stun/open_token/64/weft");
 
 #ifdef WEFT_BENCH_LIBNICE
 

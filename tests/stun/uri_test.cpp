@@ -116,12 +116,12 @@ TEST_SUITE("stun/uri") {
         {"turn:a?transport=udp?transport=udp", bad_query},
         {"turn:a?transport=sctp", unsupported_transport},
     };
-    for (const auto& [text, error] : samples) {
-      CAPTURE(text);
-      const auto uri = server_uri::parse(text);
+    for (const auto& sample : samples) {
+      CAPTURE(sample.first);
+      const auto uri = server_uri::parse(sample.first);
       REQUIRE_FALSE(uri);
-      CHECK(to_string(uri.error()) == to_string(error));
-      CHECK_FALSE(to_string(error).empty());
+      CHECK(to_string(uri.error()) == to_string(sample.second));
+      CHECK_FALSE(to_string(sample.second).empty());
     }
   }
 }
