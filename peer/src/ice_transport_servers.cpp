@@ -262,7 +262,7 @@ void ice_transport::implementation::follow_relay(time_point now, relay_entry& r)
 void ice_transport::implementation::handle_relay_event(time_point now, relay_entry& r,
                                                        relay::event&& e) {
   if (auto* shown = std::get_if<relay::certificate_shown>(&e)) {
-    events_.push_back(verify_server{r.way.path(), r.way.server_name(), std::move(shown->der)});
+    events_.push_back(verify_server{r.way.path(), r.way.server_name(), std::move(shown->chain)});
   } else if (std::holds_alternative<relay::connection_wanted>(e)) {
     drop_stream(r);
     r.way.start_stream(next_number());

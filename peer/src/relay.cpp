@@ -250,8 +250,11 @@ void relay::follow_dtls(time_point now) {
   }
   if (dtls_ && !shown_ && !connected_ && !dtls_->remote_certificate().empty()) {
     shown_ = true;
-    const auto der = dtls_->remote_certificate();
-    events_.push_back(certificate_shown{{der.begin(), der.end()}});
+    const auto own = dtls_->remote_certificate();
+    std::vector<std::vector<std::uint8_t>> chain{{own.begin(), own.end()}};
+    const auto& others = dtls_->remote_intermediates();
+    chain.insert(chain.end(), others.begin(), others.end());
+    events_.push_back(certificate_shown{std::move(chain)});
   }
 }
 

@@ -34,9 +34,9 @@ class relay {
     ice::network network;  ///< Of `base`.
   };
 
-  /// A certificate has to be judged.
+  /// Certificates have to be judged, the server's own first.
   struct certificate_shown {
-    std::vector<std::uint8_t> der;
+    std::vector<std::vector<std::uint8_t>> chain;
   };
   /// A connection over TCP is wanted, in place of any that there was.
   struct connection_wanted {};

@@ -361,7 +361,7 @@ class relayed_call {
       const auto known = names.find(asked->name);
       if (known != names.end()) s.peer.resolve(now, asked->name, known->second);
     } else if (const auto* shown = std::get_if<connection::verify_server>(&e)) {
-      const bool same = std::ranges::equal(shown->certificate, certificate_.der());
+      const bool same = std::ranges::equal(shown->chain.at(0), certificate_.der());
       s.peer.server_verified(now, shown->path, trusts && same);
     }
   }

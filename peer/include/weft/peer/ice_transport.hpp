@@ -103,12 +103,12 @@ class ice_transport {
   struct resolve_name {
     std::string name;
   };
-  /// A TURN server over DTLS shows this certificate (X.509 DER) and holds its key. Judge it and
-  /// call `server_verified`.
+  /// A TURN server over DTLS shows these certificates (X.509 DER), its own first, and holds the key
+  /// of that one. Judge them and call `server_verified`.
   struct verify_server {
     five_tuple path;
     std::string server_name;
-    std::vector<std::uint8_t> certificate;
+    std::vector<std::vector<std::uint8_t>> chain;
   };
   using register_name = ice::agent::register_name;  ///< Answer for it by multicast DNS.
   using release_name = ice::agent::release_name;    ///< And no longer.
