@@ -1,12 +1,6 @@
 #include <weft/io/peer_runner.hpp>
 
 #include <optional>
-#include <string>
-#include <variant>
-
-#include <weft/io/interfaces.hpp>
-#include <weft/io/mdns_resolver.hpp>
-#include <weft/io/udp_driver.hpp>
 
 namespace weft::io {
 
@@ -19,22 +13,20 @@ class peer_runner::state : public std::enable_shared_from_this<state> {
         connection_{random, std::move(certificate), opts.connection} {}
 
   std::error_code open(const options& opts) {
-    driver_.emplace(executor_, connection_, [weak = weak_from_this()](time_point now) {
+    const ice_driver_options for_driver{.local = opts.local,
+                                        .networks = opts.networks,
+                                        .sockets = opts.sockets,
+                                        .tcp = opts.tcp,
+                                        .streams = opts.streams,
+                                        .names = opts.names,
+                                        .mdns = opts.mdns,
+                                        .mdns_answers = opts.mdns_answers,
+                                        .shared_udp = opts.shared_udp,
+                                        .shared_tcp = opts.shared_tcp};
+    driver_.emplace(executor_, connection_, for_driver, [weak = weak_from_this()](time_point now) {
       if (const auto self = weak.lock()) self->turn(now);
     });
-    std::vector<endpoint> wanted = opts.local;
-    if (wanted.empty())
-      for (const ip_address& address : local_addresses()) wanted.push_back({address, 0});
-
-    std::error_code error = std::make_error_code(std::errc::address_not_available);
-    for (const endpoint& local : wanted) {
-      const auto bound = driver_->open(local, opts.sockets);
-      if (!bound)
-        error = bound.error();
-      else
-        static_cast<void>(connection_.add_local_address(now(), *bound));  // Fresh: takes them all.
-    }
-    return driver_->sockets().empty() ? error : std::error_code{};
+    return driver_->open();
   }
 
   void close() {
@@ -42,14 +34,15 @@ class peer_runner::state : public std::enable_shared_from_this<state> {
     const time_point t = now();
     connection_.close(t);
     driver_->flush(t);
+    // The connections of TURN servers are no longer wanted, once they have the farewell.
+    while (const auto event = connection_.poll_event()) driver_->handle(t, *event);
     driver_.reset();
-    resolver_.reset();
   }
 
   void wake() { driver_->wake(); }
 
   peer::connection& connection() { return connection_; }
-  const udp_driver<peer::connection>& driver() const { return *driver_; }
+  const ice_driver<peer::connection>& driver() const { return *driver_; }
 
   // Handlers are shared so that one that replaces itself, or ends the runner, lives on
   // until it returns.
@@ -71,8 +64,7 @@ class peer_runner::state : public std::enable_shared_from_this<state> {
     while (!closed_) {
       const auto event = connection_.poll_event();
       if (!event) return;
-      if (const auto* asked = std::get_if<peer::connection::resolve_name>(&*event))
-        resolve(now, asked->name);
+      driver_->handle(now, *event);
       if (const auto handler = on_event) (*handler)(*event);
     }
   }
@@ -92,26 +84,10 @@ class peer_runner::state : public std::enable_shared_from_this<state> {
     return any;
   }
 
-  void resolve(time_point now, const std::string& name) {
-    if (!mdns::is_local_name(name)) {
-      connection_.resolve(now, name, {});
-      return;
-    }
-    if (!resolver_) resolver_.emplace(executor_);
-    resolver_->resolve(name, [weak = weak_from_this()](std::string_view found,
-                                                       std::span<const ip_address> addresses) {
-      const auto self = weak.lock();
-      if (!self || self->closed_) return;
-      self->connection_.resolve(io::now(), found, addresses);
-      self->wake();
-    });
-  }
-
   asio::any_io_executor executor_;
   std::size_t messages_per_turn_;
   peer::connection connection_;
-  std::optional<udp_driver<peer::connection>> driver_;
-  std::optional<mdns_resolver> resolver_;
+  std::optional<ice_driver<peer::connection>> driver_;
   bool closed_ = false;
 };
 
@@ -175,13 +151,17 @@ void peer_runner::wake() {
 
 std::vector<endpoint> peer_runner::local_endpoints() const {
   std::vector<endpoint> all;
-  for (const auto& socket : state_->driver().sockets()) all.push_back(socket->local());
+  for (const auto& socket : state_->driver().udp().sockets()) all.push_back(socket->local());
   return all;
+}
+
+const stream_set::counters& peer_runner::stream_stats() const {
+  return state_->driver().streams().stats();
 }
 
 udp_socket::counters peer_runner::socket_stats() const {
   udp_socket::counters sum;
-  for (const auto& socket : state_->driver().sockets()) {
+  for (const auto& socket : state_->driver().udp().sockets()) {
     const udp_socket::counters& one = socket->stats();
     sum.datagrams_received += one.datagrams_received;
     sum.bytes_received += one.bytes_received;

@@ -13,13 +13,14 @@
 #include <weft/core/random.hpp>
 #include <weft/core/result.hpp>
 #include <weft/io/asio.hpp>
+#include <weft/io/ice_driver.hpp>
 #include <weft/io/udp_socket.hpp>
 #include <weft/peer/connection.hpp>
 
 namespace weft::io {
 
-/// Runs a `peer::connection` on real sockets: owns it, moves its datagrams and its time, and
-/// looks up the `.local` names it is given.
+/// Runs a `peer::connection` on real sockets: owns it, moves its datagrams, its streams and its
+/// time, follows the networks that come and go, and looks names up.
 ///
 /// Threads: a runner lives on one executor, which must be one thread's `io_context` or a strand,
 /// and starts no thread of its own. Every call to it, its destruction and every handler happen
@@ -33,11 +34,23 @@ class peer_runner {
   struct options {
     peer::connection::options connection{};
     /// Where to bind sockets; each becomes a host candidate, in order of preference. Port 0
-    /// lets the system choose. None means every one of `local_addresses()`.
+    /// lets the system choose. None means every address of this machine that `networks` allow, as
+    /// they come and go.
     std::vector<endpoint> local{};
     udp_socket::options sockets{};
     /// Messages handed out before datagrams get their turn again.
     std::size_t messages_per_turn = 256;
+    network_monitor::options networks{};
+    /// Candidates over TCP. TURN servers are reached over TCP in any case.
+    tcp_candidates tcp = tcp_candidates::none;
+    /// TCP connections; among these options is who is believed to be a TURN server.
+    stream_set::options streams{};
+    dns_resolver::options names{};
+    mdns_resolver::options mdns{};
+    mdns_responder::options mdns_answers{};
+    /// Ports shared with other runners, instead of sockets of its own. They must outlive it.
+    std::vector<udp_mux*> shared_udp{};
+    std::vector<tcp_mux*> shared_tcp{};
   };
 
   using event_handler = std::function<void(const peer::connection::event&)>;
@@ -56,7 +69,8 @@ class peer_runner {
   peer_runner& operator=(peer_runner&&) noexcept;
   ~peer_runner();
 
-  /// Every event of the connection, `resolve_name` too, which the runner itself sees to.
+  /// Every event of the connection, those too that are for drivers, which the runner itself sees
+  /// to.
   void on_event(event_handler handler);
   /// Every message, in order. Without a handler messages are left where they are, and once
   /// the receive window is full the other side has to wait.
@@ -80,6 +94,7 @@ class peer_runner {
   std::vector<endpoint> local_endpoints() const;
   /// The counters of all sockets together.
   udp_socket::counters socket_stats() const;
+  const stream_set::counters& stream_stats() const;
 
  private:
   class state;

@@ -1,10 +1,12 @@
 #ifndef WEFT_IO_UDP_DRIVER_HPP
 #define WEFT_IO_UDP_DRIVER_HPP
 
+#include <algorithm>
 #include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -14,6 +16,7 @@
 
 #include <weft/core/machine.hpp>
 #include <weft/io/asio.hpp>
+#include <weft/io/udp_mux.hpp>
 #include <weft/io/udp_socket.hpp>
 
 namespace weft::io {
@@ -41,8 +44,12 @@ class udp_driver {
   /// One batch is up to 64 KiB. After so many in a turn others come first: loopback and
   /// fast networks would else fill the receiver's socket before it is looked at.
   static constexpr std::size_t batches_per_turn = 4;
+  /// Messages over TCP that count as a batch.
+  static constexpr std::size_t stream_messages_per_batch = 64;
 
   using turn_handler = std::function<void(time_point now)>;
+  /// Takes what the machine has to send over TCP, at once.
+  using stream_handler = std::function<void(const addressed_transmit&)>;
 
   udp_driver(const asio::any_io_executor& executor, Machine& machine, turn_handler on_turn)
       : state_{std::make_shared<state>(executor, machine, std::move(on_turn))} {}
@@ -58,14 +65,35 @@ class udp_driver {
   result<endpoint, std::error_code> open(const endpoint& local, const udp_socket::options& opts) {
     auto opened = udp_socket::open(state_->executor, local, opts);
     if (!opened) return fail(opened.error());
-    state_->sockets.push_back(std::make_unique<udp_socket>(std::move(*opened)));
-    udp_socket& socket = *state_->sockets.back();
+    state_->sockets.push_back(std::make_shared<udp_socket>(std::move(*opened)));
+    const auto& socket = state_->sockets.back();
     wait_readable(state_, socket);
-    return socket.local();
+    return socket->local();
   }
   result<endpoint, std::error_code> open(const endpoint& local) {
     return open(local, udp_socket::options{});
   }
+
+  /// Closes the socket that is bound to `local`. What is to be sent from there is lost.
+  void close(const endpoint& local) {
+    std::erase_if(state_->sockets, [&](const auto& socket) {
+      if (socket->local() != local) return false;
+      socket->close();
+      return true;
+    });
+  }
+
+  /// Uses a port that others use too. The mux must outlive the driver.
+  void share(udp_mux& mux) {
+    state_->shared.push_back(std::make_unique<shared_port>(*state_, mux));
+  }
+  /// On shared ports, checks that name this username fragment are for the machine.
+  void claim(std::string_view fragment) {
+    for (const auto& port : state_->shared) port->mux.claim(*port, fragment);
+  }
+
+  /// Without one, what goes over TCP is lost.
+  void on_stream_message(stream_handler handler) { state_->on_stream = std::move(handler); }
 
   /// Has a turn soon. Cheap to call again before it comes.
   void wake() { wake(state_); }
@@ -76,45 +104,94 @@ class udp_driver {
     }
   }
 
-  const std::vector<std::unique_ptr<udp_socket>>& sockets() const noexcept {
+  const std::vector<std::shared_ptr<udp_socket>>& sockets() const noexcept {
     return state_->sockets;
   }
 
  private:
+  struct state;
+
+  /// A port that is not ours alone.
+  struct shared_port final : udp_mux::member {
+    shared_port(state& s, udp_mux& m) : owner{s}, mux{m} { mux.join(*this); }
+    shared_port(const shared_port&) = delete;
+    shared_port& operator=(const shared_port&) = delete;
+    ~shared_port() override { mux.leave(*this); }
+
+    void receive(time_point now, const endpoint& from, const_bytes datagram) override {
+      owner.give(now, mux.local(), from, datagram);
+    }
+    void after_read() override { turn(owner.shared_from_this()); }
+
+    state& owner;
+    udp_mux& mux;
+  };
+
   // Outlives the driver while one of its handlers runs; `machine` says whether the driver lives.
-  struct state {
+  struct state : std::enable_shared_from_this<state> {
     state(const asio::any_io_executor& e, Machine& m, turn_handler h)
         : executor{e}, machine{&m}, on_turn{std::move(h)}, timer{e} {}
 
     asio::any_io_executor executor;
     Machine* machine;
     turn_handler on_turn;
-    std::vector<std::unique_ptr<udp_socket>> sockets;
+    stream_handler on_stream;
+    std::vector<std::shared_ptr<udp_socket>> sockets;
+    std::vector<std::unique_ptr<shared_port>> shared;
     asio::steady_timer timer;
     std::optional<time_point> timer_set;
     bool woken = false;
     bool waits_writable = false;
     std::optional<borrowed<send_batch>> unsent;  ///< Waits for a full socket.
 
+    static bool leads(const endpoint& local, const send_batch::run& r) noexcept {
+      return r.local.address ? local == r.local : local.address.is_v4() == r.remote.address.is_v4();
+    }
+
     udp_socket* socket_for(const send_batch::run& r) const noexcept {
-      for (const auto& socket : sockets) {
-        const endpoint& local = socket->local();
-        if (r.local.address ? local == r.local : local.address.is_v4() == r.remote.address.is_v4())
-          return socket.get();
-      }
+      for (const auto& socket : sockets)
+        if (leads(socket->local(), r)) return socket.get();
+      const auto* const port = shared_for(r);
+      return port ? &port->mux.socket() : nullptr;
+    }
+
+    shared_port* shared_for(const send_batch::run& r) const noexcept {
+      for (const auto& port : shared)
+        if (leads(port->mux.local(), r)) return port.get();
       return nullptr;
+    }
+
+    std::size_t send_together(std::span<send_batch::run> runs) const {
+      for (const auto& socket : sockets)
+        if (leads(socket->local(), runs[0])) return socket->send(runs);
+      auto* const port = shared_for(runs[0]);
+      return port ? port->mux.send(*port, runs) : runs.size();
+    }
+
+    void give(time_point now, const endpoint& local, const endpoint& from, const_bytes datagram) {
+      if constexpr (requires { machine->handle_input(now, from, from, datagram); })
+        machine->handle_input(now, local, from, datagram);
+      else
+        machine->handle_input(now, from, datagram);
     }
 
     /// Sends one batch and returns whether there was anything to send and more may be.
     bool transmit_batch(time_point now) {
       if (unsent) return false;
       borrowed<send_batch> batch;
-      for (mutable_bytes room = batch->room(); !room.empty(); room = batch->room()) {
+      std::size_t streamed = 0;
+      for (mutable_bytes room = batch->room();
+           !room.empty() && streamed < stream_messages_per_batch; room = batch->room()) {
         const auto t = machine->poll_transmit(now, room);
         if (!t) break;
-        batch->add(*t);
+        if (t->protocol == transport_protocol::udp) {
+          batch->add(*t);
+          continue;
+        }
+        ++streamed;
+        if (on_stream) on_stream(*t);
       }
-      if (batch->runs().empty()) return false;
+      if (batch->runs().empty()) return streamed > 0;
       if (send(*batch)) return true;
       unsent = std::move(batch);
       return false;
@@ -128,8 +205,7 @@ class udp_driver {
         while (together < runs.size() && runs[together].local == runs[0].local &&
                runs[together].remote.address.is_v4() == runs[0].remote.address.is_v4())
           ++together;
-        udp_socket* const socket = socket_for(runs[0]);
-        const std::size_t sent = socket ? socket->send(runs.first(together)) : together;
+        const std::size_t sent = send_together(runs.first(together));
         batch.pop(sent);
         if (sent < together) return false;
       }
@@ -143,6 +219,7 @@ class udp_driver {
     if (!state_) return;
     state_->machine = nullptr;
     state_->timer.cancel();
+    state_->shared.clear();
     state_->sockets.clear();
   }
 
@@ -182,12 +259,12 @@ class udp_driver {
     });
   }
 
-  static void wait_readable(const shared_state& s, udp_socket& socket) {
-    socket.async_wait_readable([s, &socket](std::error_code cancelled) {
-      if (cancelled || !s->machine) return;
-      read(*s, socket);
+  static void wait_readable(const shared_state& s, const std::shared_ptr<udp_socket>& socket) {
+    socket->async_wait_readable([s, socket](std::error_code cancelled) {
+      if (cancelled || !s->machine || !socket->is_open()) return;
+      read(*s, *socket);
       turn(s);
-      if (s->machine) wait_readable(s, socket);
+      if (s->machine && socket->is_open()) wait_readable(s, socket);
     });
   }
 
@@ -196,10 +273,7 @@ class udp_driver {
     socket.receive(*batch);
     const time_point now = io::now();
     batch->for_each([&](const endpoint& from, const_bytes datagram, traffic_class) {
-      if constexpr (requires { s.machine->handle_input(now, from, from, datagram); })
-        s.machine->handle_input(now, socket.local(), from, datagram);
-      else
-        s.machine->handle_input(now, from, datagram);
+      s.give(now, socket.local(), from, datagram);
     });
   }
 
@@ -207,9 +281,10 @@ class udp_driver {
   static void wait_writable(const shared_state& s) {
     if (std::exchange(s->waits_writable, true)) return;
     udp_socket* const full = s->socket_for((*s->unsent)->runs().front());
-    full->async_wait_writable([s](std::error_code cancelled) {
+    full->async_wait_writable([s](std::error_code) {
+      // Cancelled too where the socket was closed: then the rest is lost, and others have waited.
       s->waits_writable = false;
-      if (cancelled || !s->machine) return;
+      if (!s->machine) return;
       if (s->send(**s->unsent)) {
         s->unsent.reset();
         turn(s);

@@ -73,6 +73,13 @@ class udp_socket {
     socket_.async_wait(asio::socket_base::wait_write, std::forward<Handler>(handler));
   }
 
+  /// Waiting ends, and nothing is sent or read any more.
+  void close() {
+    std::error_code ignored;
+    socket_.close(ignored);
+  }
+  bool is_open() const noexcept { return socket_.is_open(); }
+
   const counters& stats() const noexcept { return stats_; }
   /// Whether runs leave in one piece; turns false when the path will not have it.
   bool segments() const noexcept { return segments_; }
