@@ -39,12 +39,12 @@ TEST_SUITE("turn/channel_data") {
       CHECK_FALSE(channel_data_view::parse(weft::const_bytes{message}.first(size)));
   }
 
-  TEST_CASE("RFC 8656 §12: channels have the numbers 0x4000 to 0x4fff") {
+  TEST_CASE("RFC 5766 §11: channels may have the numbers 0x4000 to 0x7fff") {
     for (unsigned first = 0; first < 256; ++first) {
       const std::uint8_t message[] = {static_cast<std::uint8_t>(first), 0, 0, 0};
-      CHECK(channel_data_view::parse(message).has_value() == (first >= 0x40 && first <= 0x4f));
+      CHECK(channel_data_view::parse(message).has_value() == (first >= 0x40 && first <= 0x7f));
       const auto number = static_cast<std::uint16_t>(first << 8 | 0xff);
-      CHECK(is_channel_number(number) == (first >= 0x40 && first <= 0x4f));
+      CHECK(is_channel_number(number) == (first >= 0x40 && first <= 0x7f));
     }
   }
 

@@ -235,7 +235,7 @@ TEST_SUITE("turn/client: data") {
     s.allocate(epoch);
     const std::vector<std::uint8_t> dtls{22, 254, 253, 0, 0, 0, 0, 0};
     const std::vector<std::uint8_t> rtp{128, 0, 0, 0};
-    const std::vector<std::uint8_t> reserved{0x50, 0, 0, 0};
+    const std::vector<std::uint8_t> reserved{0xc0, 0, 0, 0};
     CHECK_FALSE(s.client.handle_input(epoch, dtls));
     CHECK_FALSE(s.client.handle_input(epoch, rtp));
     CHECK_FALSE(s.client.handle_input(epoch, reserved));

@@ -56,8 +56,8 @@ TEST_SUITE("turn/framing") {
     CHECK(next_frame(message) == stream_frame{kind::stun_message, 28});
   }
 
-  TEST_CASE("RFC 8656 §12: other first bytes have no place in a stream") {
-    for (const unsigned first : {0x50u, 0x7fu, 0x80u, 0xffu}) {
+  TEST_CASE("RFC 5766 §11: other first bytes have no place in a stream") {
+    for (const unsigned first : {0x80u, 0xbfu, 0xc0u, 0xffu}) {
       const bytes stream{static_cast<std::uint8_t>(first), 0, 0, 0};
       CHECK(next_frame(stream).what == kind::not_turn);
     }

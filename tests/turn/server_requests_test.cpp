@@ -177,7 +177,7 @@ TEST_SUITE("turn/server_requests") {
                     [](stun::message_builder& m) { add_channel_number(m, 0x4000); }) == 400);
     CHECK(t.request(client, methods::channel_bind,
                     [](stun::message_builder& m) { add_peer_address(m, peer_a); }) == 400);
-    for (const unsigned number : {0x0000u, 0x3fffu, 0x5000u, 0x7fffu, 0xffffu}) {
+    for (const unsigned number : {0x0000u, 0x3fffu, 0x8000u, 0xffffu}) {
       CAPTURE(number);
       CHECK(t.bind(client, static_cast<std::uint16_t>(number), peer_a) == 400);
     }

@@ -13,18 +13,21 @@
 namespace weft::turn {
 
 inline constexpr std::size_t channel_header_size = 4;
-/// The numbers that a channel may have (RFC 8656 §12).
+/// The numbers to give to channels (RFC 8656 §12).
 inline constexpr std::uint16_t first_channel = 0x4000;
 inline constexpr std::uint16_t last_channel = 0x4fff;
+/// Deviation from RFC 8656 §12: up to here numbers are taken from others, since RFC 5766 §11
+/// gave them to channels and its clients are still about, coturn's among them.
+inline constexpr std::uint16_t last_accepted_channel = 0x7fff;
 
 constexpr bool is_channel_number(std::uint16_t number) noexcept {
-  return number >= first_channel && number <= last_channel;
+  return number >= first_channel && number <= last_accepted_channel;
 }
 
 /// Whether the bytes start as ChannelData does: enough to tell it from what else WebRTC puts
-/// on one socket (RFC 7983 §7).
+/// on one socket (RFC 7983 §7, which leaves 80 to 127 to nobody).
 constexpr bool is_channel_data(const_bytes bytes) noexcept {
-  return bytes.size() >= channel_header_size && (bytes[0] & 0xf0) == 0x40;
+  return bytes.size() >= channel_header_size && (bytes[0] & 0xc0) == 0x40;
 }
 
 /// A ChannelData message where it lies.

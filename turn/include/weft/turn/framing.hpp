@@ -33,7 +33,7 @@ struct stream_frame {
 constexpr stream_frame next_frame(const_bytes stream) noexcept {
   using kind = stream_frame::kind;
   if (stream.empty()) return {kind::need_more, channel_header_size};
-  if ((stream[0] & 0xf0) == 0x40) {
+  if ((stream[0] & 0xc0) == 0x40) {
     if (stream.size() < channel_header_size) return {kind::need_more, channel_header_size};
     const std::size_t size = padded_channel_data_size(stun::detail::load_u16(stream.data() + 2));
     return {stream.size() < size ? kind::need_more : kind::channel_data, size};
