@@ -58,6 +58,14 @@ result<turn_server_runner, turn_server_runner::open_error> turn_server_runner::c
     tls = std::move(*loaded);
   }
 
+  std::optional<dtls::certificate> identity;
+  if (tls) {
+    auto loaded = load_certificate(opts.certificate_file, opts.key_file);
+    if (!loaded)
+      return fail(open_error{loaded.error(), std::make_error_code(std::errc::invalid_argument)});
+    identity = std::move(*loaded);
+  }
+
   // Sockets come first: the machine is told the addresses that they got.
   std::vector<turn_server_sockets> sockets;
   for (const auto& executor : executors) {
@@ -67,6 +75,7 @@ result<turn_server_runner, turn_server_runner::open_error> turn_server_runner::c
   }
   auto state = std::make_unique<turn_server_shared>(opts);
   state->tls = std::move(tls);
+  state->identity = std::move(identity);
   for (std::size_t i = 0; i < executors.size(); ++i)
     state->shards.push_back(std::make_unique<turn_server_shard>(
         *state, static_cast<std::uint32_t>(i), executors[i], std::move(sockets[i])));

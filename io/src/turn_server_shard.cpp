@@ -46,8 +46,9 @@ result<endpoint, std::error_code> turn_server_shard::open(const turn_server_runn
       sockets_.open(l.local, {.shared = true, .buffer = shared_.options.listener_buffer});
   if (!opened) return fail(opened.error());
   const endpoint bound = sockets_.local(*opened);
-  use_of(*opened) = {true, {}};
-  datagram_listeners_.push_back({bound, *opened});
+  if (l.over == dtls && !dtls_) start_dtls();
+  use_of(*opened) = {true, l.over == dtls, {}};
+  datagram_listeners_.push_back({bound, *opened, l.over == dtls});
   return bound;
 }
 
@@ -103,7 +104,9 @@ void turn_server_shard::take(time_point now, const turn_server_sockets::arrival&
       flush();
       held.lock();
     }
-    if (use.listens)
+    if (use.dtls)
+      dtls_->handle_input(now, {sockets_.local(a.socket), a.from}, datagram);
+    else if (use.listens)
       take_from_client(now, sockets_.local(a.socket), a.from, a.traffic, datagram);
     else
       take_from_peer(now, use.relay, a.from, a.traffic, datagram);
@@ -157,6 +160,7 @@ void turn_server_shard::settle(time_point now, lock& held) {
 void turn_server_shard::conclude(time_point now, lock& held) {
   settle(now, held);
   deadline_ = shared_.machine->poll_timeout();
+  if (dtls_) deadline_ = earliest(deadline_, dtls_->next_deadline());
   publish();
   held.unlock();
 
@@ -179,6 +183,7 @@ void turn_server_shard::publish() {
   counters_.send_calls = datagrams.send_calls;
   counters_.datagrams_dropped = datagrams.datagrams_dropped;
   published_ = counters_;
+  if (dtls_) published_.handshakes_failed += dtls_->failures();
 }
 
 void turn_server_shard::flush() {
@@ -206,8 +211,41 @@ void turn_server_shard::set_timer() {
     const time_point now = io::now();
     lock held{shared_.mutex};
     shared_.machine->handle_timeout(now);
+    if (dtls_) dtls_->handle_timeout(now);
     conclude(now, held);
   });
+}
+
+// What comes out of a session lives until the next call to it, and what goes in comes out
+// changed: both are kept here until they have been sent.
+void turn_server_shard::start_dtls() {
+  const auto& opts = shared_.options;
+  dtls_.emplace(
+      *shared_.identity,
+      turn_server_dtls::options{.handshake_timeout = opts.handshake_timeout,
+                                .idle_timeout = opts.server.max_lifetime,
+                                .max_handshakes = opts.max_handshakes,
+                                .max_sessions = opts.max_dtls_sessions},
+      turn_server_dtls::outlets{.send =
+                                    [this](const five_tuple& client, const_bytes datagram) {
+                                      const const_bytes kept = keep(datagram);
+                                      for (const datagram_listener& l : datagram_listeners_)
+                                        if (l.local == client.local)
+                                          return out_.add({l.socket, client.remote}, {}, kept);
+                                    },
+                                .deliver =
+                                    [this](const five_tuple& client, const_bytes message) {
+                                      take_from_client(io::now(), client.local, client.remote, {},
+                                                       keep(message));
+                                    }});
+}
+
+const_bytes turn_server_shard::keep(const_bytes bytes) {
+  if (replies_.size() - replies_used_ < bytes.size() || out_.full()) flush();
+  const auto kept = std::span{replies_}.subspan(replies_used_, bytes.size());
+  std::ranges::copy(bytes, kept.begin());
+  replies_used_ += bytes.size();
+  return kept;
 }
 
 // Where things go
@@ -238,16 +276,21 @@ void turn_server_shard::forward(const turn::server::to_peer& data, traffic_class
 void turn_server_shard::forward(const turn::server::to_client& data, traffic_class traffic) {
   if (data.client.protocol == transport_protocol::tcp)
     return write_to_client(data.client, data.header, data.payload, data.padding);
-  for (const datagram_listener& l : datagram_listeners_)
-    if (l.local == data.client.local)
-      return out_.add({l.socket, data.client.remote, traffic}, data.header, data.payload);
+  for (const datagram_listener& l : datagram_listeners_) {
+    if (l.local != data.client.local) continue;
+    if (l.dtls) return dtls_->send(io::now(), data.client, data.header, data.payload);
+    return out_.add({l.socket, data.client.remote, traffic}, data.header, data.payload);
+  }
 }
 
 void turn_server_shard::transmit(const addressed_transmit& t) {
   if (t.protocol == transport_protocol::tcp)
     return write_to_client({t.local, t.remote, t.protocol}, t.bytes, {}, 0);
-  for (const datagram_listener& l : datagram_listeners_)
-    if (l.local == t.local) return out_.add({l.socket, t.remote, t.traffic}, {}, t.bytes);
+  for (const datagram_listener& l : datagram_listeners_) {
+    if (l.local != t.local) continue;
+    if (l.dtls) return dtls_->send(io::now(), {t.local, t.remote}, t.bytes, {});
+    return out_.add({l.socket, t.remote, t.traffic}, {}, t.bytes);
+  }
 }
 
 void turn_server_shard::leave_to(std::uint32_t shard,
@@ -283,10 +326,10 @@ std::optional<endpoint> turn_server_shard::open_udp_relay(
         continue;
       }
       shared_.put(*e.next, index_, *neighbour);
-      use_of(*neighbour) = {false, *e.next};
+      use_of(*neighbour) = {.relay = *e.next};
     }
     shared_.put(e.relay, index_, *opened);
-    use_of(*opened) = {false, e.relay};
+    use_of(*opened) = {.relay = e.relay};
     return sockets_.local(*opened);
   }
   return std::nullopt;

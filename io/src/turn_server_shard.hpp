@@ -17,6 +17,7 @@
 #include <asio/steady_timer.hpp>
 
 #include "turn_server_batch.hpp"
+#include "turn_server_dtls.hpp"
 #include "turn_server_shared.hpp"
 #include "turn_server_sockets.hpp"
 #include "turn_server_stream.hpp"
@@ -71,6 +72,9 @@ class turn_server_shard {
   void publish();
   void flush();
   void set_timer();
+  /// Keeps bytes until they have been sent.
+  const_bytes keep(const_bytes bytes);
+  void start_dtls();
 
   // Where things go
   void forward(const turn::server::to_peer& data, traffic_class traffic);
@@ -90,7 +94,9 @@ class turn_server_shard {
   /// False for what an audit log alone wants to know.
   template <class Event>
   bool act_on(time_point now, const Event& e) {
-    constexpr bool is_mine = requires { handle(now, e); };
+    constexpr bool is_mine = requires {
+      handle(now, e);
+    };
     if constexpr (is_mine) handle(now, e);
     return is_mine;
   }
@@ -146,10 +152,12 @@ class turn_server_shard {
   struct datagram_listener {
     endpoint local;
     std::uint32_t socket;
+    bool dtls;
   };
   /// What a socket of `sockets_` is for.
   struct socket_use {
     bool listens = false;
+    bool dtls = false;
     turn::relay_id relay{};
   };
   struct unfragmented {
@@ -171,6 +179,7 @@ class turn_server_shard {
   std::unordered_map<std::uint32_t, std::shared_ptr<tcp_relay>> tcp_relays_;  ///< By index.
   std::unordered_map<turn::connection_id, peer_stream> peers_;
   std::size_t handshakes_ = 0;
+  std::optional<turn_server_dtls> dtls_;
   asio::steady_timer accept_again_;
 
   // Of one turn

@@ -10,6 +10,8 @@
 
 #include <weft/io/turn_server_runner.hpp>
 
+#include <weft/dtls/certificate.hpp>
+
 #include "turn_server_stream.hpp"
 
 namespace weft::io {
@@ -43,6 +45,7 @@ class turn_server_shared {
   const turn_server_runner::options options;
   std::vector<turn_server_runner::listener> listeners;
   std::optional<turn_server_tls> tls;
+  std::optional<dtls::certificate> identity;  ///< For DTLS.
   turn_server_runner::event_handler on_event;
   std::vector<std::unique_ptr<turn_server_shard>> shards;
 

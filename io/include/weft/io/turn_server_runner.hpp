@@ -76,6 +76,8 @@ class turn_server_runner {
     std::size_t stream_backlog = 64 * 1024;
     /// TLS and DTLS: from the first byte to the last of the handshake.
     std::chrono::seconds handshake_timeout{10};
+    /// DTLS sessions, for each executor; newer ones are refused. Each is up to 50 KB.
+    std::size_t max_dtls_sessions = 10'000;
     /// Handshakes at a time, for each executor and transport; newer ones are refused.
     std::size_t max_handshakes = 1000;
   };
