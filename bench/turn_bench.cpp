@@ -1,164 +1,180 @@
-// What a TURN server's machine costs beside the system calls: the way of one packet through it,
-// with so many clients, and a client's coming.
-#include <benchmark/benchmark.h>
-
+// What the client adds to each datagram that it relays, in either direction, and what it costs
+// to be there. The server, beside another, is turn_server_bench.cpp's.
+#include <algorithm>
 #include <array>
+#include <cstdint>
+#include <cstdlib>
+#include <span>
+#include <string>
 #include <vector>
 
-#include <weft/core/random.hpp>
-#include <weft/stun/long_term_client.hpp>
-#include <weft/stun/user_store.hpp>
-#include <weft/turn/attributes.hpp>
-#include <weft/turn/channel_data.hpp>
-#include <weft/turn/server.hpp>
+#include <benchmark/benchmark.h>
+
+#include <weft/stun/long_term.hpp>
+#include <weft/turn/client.hpp>
 
 namespace {
 
 using namespace weft;
-using namespace weft::turn;
 
-const endpoint listener{ip_address{std::array<std::uint8_t, 4>{198, 51, 100, 1}}, 3478};
-const ip_address relay_address{std::array<std::uint8_t, 4>{198, 51, 100, 2}};
-const endpoint peer{ip_address{std::array<std::uint8_t, 4>{9, 9, 9, 9}}, 4000};
-constexpr std::uint16_t channel = 0x4001;
+const endpoint server{ip_address{std::array<std::uint8_t, 4>{203, 0, 113, 7}}, 3478};
+const endpoint mapped{ip_address{std::array<std::uint8_t, 4>{192, 0, 2, 1}}, 40000};
 
-server::options unlimited() {
-  server::options o;
-  o.authentication.realm = "bench";
-  o.allocations_per_user = o.allocations_per_source = o.max_allocations = 1'000'000;
-  o.max_audit_events = 0;
-  return o;
+endpoint peer(unsigned n) {
+  return {ip_address{std::array<std::uint8_t, 4>{198, 51, static_cast<std::uint8_t>(n >> 8),
+                                                 static_cast<std::uint8_t>(n)}},
+          5000};
 }
 
-/// A server and clients that each have an allocation with a channel.
-class busy_server {
+/// A client with an allocation and channels or permissions to so many peers.
+class allocated {
  public:
-  explicit busy_server(std::size_t clients) : server_{unlimited(), users_, random_} {
-    users_.set("user", "password");
-    for (std::size_t i = 0; i < clients; ++i) add();
-  }
-
-  void add() {
-    const auto n = static_cast<std::uint32_t>(paths_.size());
-    const std::array<std::uint8_t, 4> address{7, static_cast<std::uint8_t>(n >> 16),
-                                              static_cast<std::uint8_t>(n >> 8), 1};
-    const five_tuple path{listener,
-                          {ip_address{address}, static_cast<std::uint16_t>(1024 + (n & 0xff))},
-                          transport_protocol::udp};
-    paths_.push_back(path);
-    stun::long_term_client auth{stun::password_credentials{"user", "password"}};
-    const auto ask = [&](stun::method method, auto&& fill) {
-      for (int i = 0; i < 2; ++i) {
-        std::array<std::uint8_t, 600> buffer;
-        stun::transaction_id id;
-        random_.fill(id);
-        stun::message_builder m{buffer, stun::message_class::request, method, id};
-        fill(m);
-        stun::long_term_attempt attempt;
-        auth.sign(m, attempt);
-        server_.handle_input(now_, path, m.finish());
-        while (const auto e = server_.poll_event()) {
-          const auto* const open = std::get_if<server::open_relay>(&*e);
-          if (open == nullptr) continue;
-          relays_.push_back(open->relay);
-          server_.relay_opened(now_, open->relay,
-                               {relay_address, static_cast<std::uint16_t>(relays_.size())});
-        }
-        while (const auto t = server_.poll_transmit(now_, buffer))
-          (void)auth.examine(*stun::message_view::parse(t->bytes), attempt);
+  allocated(turn::client::channel_use channels, transport_protocol transport, unsigned peers)
+      : client{random_, server, make_options(channels, transport)} {
+    client.allocate(now);
+    answer_all();
+    for (unsigned n = 0; n < peers; ++n) {
+      if (channels == turn::client::channel_use::automatic) {
+        (void)client.bind_channel(now, peer(n));
+      } else {
+        (void)client.create_permission(now, peer(n).address);
       }
-    };
-    ask(methods::allocate,
-        [](stun::message_builder& m) { add_requested_transport(m, relayed_transport::udp); });
-    ask(methods::channel_bind, [](stun::message_builder& m) {
-      add_channel_number(m, channel);
-      add_peer_address(m, peer);
-    });
-    // The strangers' allowance must not be what is measured.
-    now_ += std::chrono::milliseconds{1};
+    }
+    answer_all();
+    while (client.poll_event()) {
+    }
   }
-
-  server& machine() { return server_; }
-  time_point now() const { return now_; }
-  const std::vector<five_tuple>& paths() const { return paths_; }
-  const std::vector<relay_id>& relays() const { return relays_; }
 
  private:
+  static turn::client::options make_options(turn::client::channel_use channels,
+                                            transport_protocol transport) {
+    turn::client::options o;
+    o.credentials = stun::password_credentials{"u", "p"};
+    o.channels = channels;
+    o.transport = transport;
+    return o;
+  }
+
+  // Says yes to everything.
+  void answer_all() {
+    std::array<std::uint8_t, max_datagram_size> buffer;
+    std::array<std::uint8_t, 500> memory;
+    while (const auto sent = client.poll_transmit(now, buffer)) {
+      const auto request = stun::message_view::parse(sent->bytes);
+      if (!request->username()) {
+        stun::message_builder b{memory, stun::message_class::error, request->type_method(),
+                                request->id()};
+        b.add_error(stun::error_code::unauthenticated, "").add_realm("r").add_nonce("n");
+        client.handle_input(now, b.finish());
+        continue;
+      }
+      stun::message_builder b{memory, stun::message_class::success, request->type_method(),
+                              request->id()};
+      b.add_xor_mapped_address(mapped);
+      turn::add_relayed_address(b, {server.address, 50000});
+      turn::add_lifetime(b, std::chrono::seconds{600});
+      b.add_message_integrity(key_);
+      client.handle_input(now, b.finish());
+    }
+  }
+
   seeded_random random_{1};
-  stun::password_users users_{"bench"};
-  server server_;
-  time_point now_{std::chrono::hours{1}};
-  std::vector<five_tuple> paths_;
-  std::vector<relay_id> relays_;
+  stun::integrity_key key_ = *stun::long_term_key("u", "r", "p", stun::password_algorithm::md5);
+
+ public:
+  turn::client client;
+  time_point now{};
 };
 
-/// ChannelData of 1000 bytes from clients in turn.
-template <std::size_t Clients>
-void channel_to_peer(benchmark::State& state) {
-  busy_server busy{Clients};
-  std::vector<std::uint8_t> message(1004);
-  write_channel_header(std::span{message}.first<4>(), channel, 1000);
-  std::size_t i = 0;
+turn::client::channel_use use_of(bool in_channel) {
+  return in_channel ? turn::client::channel_use::automatic : turn::client::channel_use::on_request;
+}
+
+void encapsulate(benchmark::State& state, std::size_t size, bool in_channel) {
+  allocated a{use_of(in_channel), transport_protocol::udp, 8};
+  std::array<std::uint8_t, 2048> buffer{};
+  unsigned n = 0;
   for (auto _ : state) {
-    const auto out = busy.machine().handle_input(busy.now(), busy.paths()[i], message);
-    if (!out) state.SkipWithError("not relayed");
-    if (++i == busy.paths().size()) i = 0;
+    // Eight datagrams to one peer, then to the next: data comes in runs.
+    const endpoint to = peer(n++ / 8 % 8);
+    const auto message = a.client.encapsulate(a.now, to, buffer, a.client.headroom(to), size);
+    if (!message) std::abort();
+    benchmark::DoNotOptimize(message->data());
   }
 }
 
-template <std::size_t Clients>
-void send_to_peer(benchmark::State& state) {
-  busy_server busy{Clients};
-  std::vector<std::uint8_t> buffer(1100);
-  stun::message_builder m{buffer, stun::message_class::indication, methods::send, {}};
-  const const_bytes message =
-      add_data(add_peer_address(m, peer), std::vector<std::uint8_t>(1000)).finish();
-  std::size_t i = 0;
+void receive(benchmark::State& state, std::size_t size, bool in_channel) {
+  allocated a{use_of(in_channel), transport_protocol::udp, 8};
+  std::array<std::array<std::uint8_t, 2048>, 8> memory{};
+  std::array<const_bytes, 8> messages;
+  for (unsigned n = 0; n < 8; ++n) {
+    const std::vector<std::uint8_t> data(size);
+    if (in_channel) {
+      turn::write_channel_header(std::span{memory[n]}.first<4>(), *a.client.channel(peer(n)),
+                                 static_cast<std::uint16_t>(size));
+      messages[n] = const_bytes{memory[n]}.first(4 + size);
+    } else {
+      stun::message_builder b{memory[n], stun::message_class::indication, turn::methods::data, {}};
+      turn::add_peer_address(b, peer(n));
+      messages[n] = turn::add_data(b, data).finish();
+    }
+  }
+  unsigned n = 0;
   for (auto _ : state) {
-    const auto out = busy.machine().handle_input(busy.now(), busy.paths()[i], message);
-    if (!out) state.SkipWithError("not relayed");
-    if (++i == busy.paths().size()) i = 0;
+    a.client.handle_input(a.now, messages[n++ / 8 % 8]);
+    const auto data = a.client.receive();
+    if (!data || data->bytes.size() != size) std::abort();
+    benchmark::DoNotOptimize(data->bytes.data());
   }
 }
 
-template <std::size_t Clients>
-void to_client(benchmark::State& state, const endpoint& from) {
-  busy_server busy{Clients};
-  const std::vector<std::uint8_t> payload(1000);
-  std::array<std::uint8_t, server::headroom> room;
-  std::size_t i = 0;
-  for (auto _ : state) {
-    const auto out =
-        busy.machine().handle_relayed(busy.now(), busy.relays()[i], from, payload, room);
-    if (!out) state.SkipWithError("not relayed");
-    if (++i == busy.relays().size()) i = 0;
+// A stream of 64 ChannelData messages in chunks of 16 KiB, for each message.
+void receive_stream(benchmark::State& state, std::size_t size) {
+  allocated a{turn::client::channel_use::automatic, transport_protocol::tcp, 8};
+  std::vector<std::uint8_t> stream;
+  for (unsigned n = 0; n < 64; ++n) {
+    const std::size_t at = stream.size();
+    stream.resize(at + turn::padded_channel_data_size(size));
+    turn::write_channel_header(std::span{stream}.subspan(at).first<4>(),
+                               *a.client.channel(peer(n / 8)), static_cast<std::uint16_t>(size));
   }
+  for (auto _ : state) {
+    int got = 0;
+    for (const_bytes rest{stream}; !rest.empty();) {
+      const const_bytes chunk = rest.first(std::min<std::size_t>(rest.size(), 16384));
+      rest = rest.subspan(chunk.size());
+      a.client.handle_input(a.now, chunk);
+      while (const auto data = a.client.receive()) got += data->bytes.size() == size;
+    }
+    if (got != 64) std::abort();
+  }
+  state.SetItemsProcessed(64 * static_cast<std::int64_t>(state.iterations()));
 }
 
-template <std::size_t Clients>
-void channel_to_client(benchmark::State& state) {
-  to_client<Clients>(state, peer);
-}
-
-template <std::size_t Clients>
-void data_to_client(benchmark::State& state) {
-  to_client<Clients>(state, {peer.address, 1});
-}
-
-/// Both sides' work for an allocation with a channel: a challenge and two requests.
+// From nothing to an allocation with a channel: two Allocates, one ChannelBind.
 void allocate_and_bind(benchmark::State& state) {
-  busy_server busy{1};
-  for (auto _ : state) busy.add();
+  for (auto _ : state) {
+    allocated a{turn::client::channel_use::automatic, transport_protocol::udp, 1};
+    if (!a.client.channel(peer(0))) std::abort();
+  }
 }
+
+[[maybe_unused]] const int registered = [] {
+  for (const std::size_t size : {std::size_t{160}, std::size_t{1000}})
+    for (const bool in_channel : {true, false}) {
+      const std::string by =
+          std::string{in_channel ? "channel/" : "indication/"} + std::to_string(size) + "/weft";
+      benchmark::RegisterBenchmark(
+          ("turn/encapsulate_" + by).c_str(),
+          [=](benchmark::State& state) { encapsulate(state, size, in_channel); });
+      benchmark::RegisterBenchmark(("turn/receive_" + by).c_str(), [=](benchmark::State& state) {
+        receive(state, size, in_channel);
+      });
+    }
+  benchmark::RegisterBenchmark("turn/receive_stream/1000/weft",
+                               [](benchmark::State& state) { receive_stream(state, 1000); });
+  benchmark::RegisterBenchmark("turn/allocate_and_bind/1/weft", allocate_and_bind);
+  return 0;
+}();
 
 }  // namespace
-
-BENCHMARK(channel_to_peer<8>)->Name("turn/channel_to_peer/8/weft");
-BENCHMARK(channel_to_peer<1000>)->Name("turn/channel_to_peer/1000/weft");
-BENCHMARK(channel_to_client<8>)->Name("turn/channel_to_client/8/weft");
-BENCHMARK(channel_to_client<1000>)->Name("turn/channel_to_client/1000/weft");
-BENCHMARK(send_to_peer<8>)->Name("turn/send_to_peer/8/weft");
-BENCHMARK(send_to_peer<1000>)->Name("turn/send_to_peer/1000/weft");
-BENCHMARK(data_to_client<8>)->Name("turn/data_to_client/8/weft");
-BENCHMARK(data_to_client<1000>)->Name("turn/data_to_client/1000/weft");
-BENCHMARK(allocate_and_bind)->Name("turn/allocate_and_bind/weft")->Iterations(2000);
