@@ -91,6 +91,13 @@ void server_core::refuse(const addressee& to, stun::error_code code) {
           [&](stun::message_builder& response) { response.add_error(code, name_of(code)); });
 }
 
+// In a flood there is no need to build what will not be sent.
+bool server_core::may_answer_stranger(const five_tuple& client) noexcept {
+  if (client.protocol == transport_protocol::tcp || strangers_.has(now_, 1)) return true;
+  ++stats_.stranger_limited;
+  return false;
+}
+
 void server_core::reply_to_stranger(const five_tuple& client, const_bytes message,
                                     const_bytes reply) {
   if (reply.empty()) {

@@ -188,6 +188,7 @@ class server_core {
   void refuse(const addressee& to, stun::error_code code);
   template <class Fill>
   void indicate(const five_tuple& client, stun::method method, Fill&& fill);
+  bool may_answer_stranger(const five_tuple& client) noexcept;
   void reply_to_stranger(const five_tuple& client, const_bytes message, const_bytes reply);
 
   // server_requests.cpp

@@ -78,6 +78,7 @@ void server_core::handle_request(const five_tuple& client, const stun::message_v
 
 void server_core::answer_binding(const five_tuple& client, const stun::message_view& message) {
   ++stats_.binding_requests;
+  if (!may_answer_stranger(client)) return;
   const mutable_bytes buffer = replies_.reserve();
   const auto reply = binding_.respond(client.remote, message.bytes(), buffer);
   reply_to_stranger(client, message.bytes(), reply.value_or(const_bytes{}));
@@ -95,6 +96,7 @@ void server_core::refuse_stranger(const five_tuple& client, const stun::message_
     default:
       ++stats_.bad_requests;
   }
+  if (!may_answer_stranger(client)) return;
   const mutable_bytes buffer = replies_.reserve();
   if (buffer.empty()) {
     ++stats_.replies_dropped;

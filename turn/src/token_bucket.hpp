@@ -16,11 +16,14 @@ class token_bucket {
   token_bucket(std::uint64_t rate, std::uint64_t burst) noexcept
       : rate_{rate}, burst_{std::max<std::uint64_t>(burst, 1)}, level_{burst_} {}
 
-  bool take(time_point now, std::uint64_t amount) noexcept {
+  bool has(time_point now, std::uint64_t amount) noexcept {
     if (rate_ == 0) return true;
     refill(now);
-    if (level_ < amount) return false;
-    level_ -= amount;
+    return level_ >= amount;
+  }
+  bool take(time_point now, std::uint64_t amount) noexcept {
+    if (!has(now, amount)) return false;
+    if (rate_ != 0) level_ -= amount;
     return true;
   }
 
