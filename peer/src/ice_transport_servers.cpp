@@ -134,7 +134,8 @@ void ice_transport::implementation::gather(time_point now) {
   gathering_ = true;
   gathering_is_complete = false;
   for (std::size_t i = 0; i < relays_.size(); ++i)
-    if (relays_[i].way.current() == relay::phase::failed) open(now, relays_[i]);
+    if (relays_[i].way.current() == relay::phase::failed || relays_[i].way.is_waiting_by_choice())
+      open(now, relays_[i]);
   for (auto& s : servers_)
     if (!s.is_removed) use(now, s);
   agent.gather(now);

@@ -167,6 +167,7 @@ void relay::try_later(time_point now, duration at_least) {
   client_.reset();
   dtls_.reset();
   phase_ = phase::waiting;
+  told_to_wait_ = at_least > duration{};
   deadline_ = now + std::max(at_least, next_retry_);
   next_retry_ = std::min(next_retry_ * 2, max_retry_);
 }
@@ -297,9 +298,8 @@ std::optional<addressed_transmit> relay::poll_transmit(time_point now, mutable_b
     return addressed_transmit{path_.local, path_.remote, message->bytes, message->traffic,
                               path_.protocol};
   }
-  if (buffer.size() <= dtls::session::record_overhead) return std::nullopt;
-  const auto message = client_->poll_transmit(
-      now, buffer.subspan(record_front, buffer.size() - dtls::session::record_overhead));
+  std::array<std::uint8_t, max_datagram_size> plain;
+  const auto message = client_->poll_transmit(now, plain);
   if (!message) return std::nullopt;
   const auto record = dtls_->protect(now, message->bytes, buffer);
   if (!record) return std::nullopt;  // The client sends again what was lost.

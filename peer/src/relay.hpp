@@ -115,6 +115,8 @@ class relay {
   bool is_mobile() const noexcept { return mobile_; }
   /// No address of ours leads to the server any more; one that comes may save the allocation.
   bool is_stranded() const noexcept { return stranded_; }
+  /// It will try again later and might as well do so now.
+  bool is_waiting_by_choice() const noexcept { return phase_ == phase::waiting && !told_to_wait_; }
   void strand() noexcept { stranded_ = true; }
 
  private:
@@ -142,6 +144,7 @@ class relay {
   bool moving_ = false;     ///< Once the carrier is open, not a new allocation but the old one.
   bool mobile_ = false;
   bool stranded_ = false;
+  bool told_to_wait_ = false;  ///< By the server, so that nobody may make it try sooner.
   duration next_retry_;
   std::optional<time_point> deadline_;  ///< Of opening and asking; when waiting, to try again.
   std::deque<event> events_;

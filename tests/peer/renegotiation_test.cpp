@@ -152,9 +152,7 @@ TEST_SUITE("peer/renegotiation") {
   TEST_CASE("trickled candidates stand in the remote description, and so does their end") {
     call c{4};
     REQUIRE(c.a.peer.create_data_channel(c.now, "chat"));
-    REQUIRE(c.a.peer.set_local_description(c.now));
-    const auto offer = *c.a.peer.local_description();
-    REQUIRE(c.b.peer.set_remote_description(c.now, offer));
+    REQUIRE(c.b.peer.set_remote_description(c.now, *c.a.peer.create_offer(c.now)));
     const std::string late = "candidate:7 1 udp 1000 10.0.0.77 4444 typ host";
     REQUIRE(c.b.peer.add_ice_candidate(c.now, {.candidate = late, .sdp_mid = "0"}));
     REQUIRE(c.b.peer.add_ice_candidate(c.now, {.candidate = late, .sdp_mid = "0"}));
@@ -246,8 +244,9 @@ TEST_SUITE("peer/renegotiation") {
   TEST_CASE("a name that is not found costs its candidate and nothing else") {
     call c{8};
     REQUIRE(c.a.peer.create_data_channel(c.now, "chat"));
-    REQUIRE(c.a.peer.set_local_description(c.now));
-    REQUIRE(c.b.peer.set_remote_description(c.now, *c.a.peer.local_description()));
+    const auto offer = *c.a.peer.create_offer(c.now);
+    REQUIRE(c.a.peer.set_local_description(c.now, offer));
+    REQUIRE(c.b.peer.set_remote_description(c.now, offer));
     REQUIRE(c.b.peer.add_ice_candidate(
         c.now, {.candidate = "candidate:7 1 udp 1000 nobody.local 4444 typ host", .sdp_mid = "0"}));
     REQUIRE(c.b.peer.set_local_description(c.now));
