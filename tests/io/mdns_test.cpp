@@ -182,3 +182,112 @@ TEST_CASE("every prefix of a response gives nothing that the whole does not") {
   for (std::size_t size = 0; size < whole.size(); ++size)
     CHECK(mdns::parse_response(weft::const_bytes{whole}.first(size), browser_name).empty());
 }
+
+TEST_CASE("a query says what it asks about a name (RFC 6762 §5.4, §16)") {
+  std::array<std::uint8_t, mdns::max_query_size> buffer;
+  const auto query = mdns::build_query(browser_name, mdns::record_type::aaaa, 77, buffer);
+  REQUIRE(query.has_value());
+  CHECK(mdns::parse_query(*query, browser_name) == mdns::question{.id = 77, .aaaa = true});
+  CHECK(mdns::parse_query(*query, "1F4712DB-EA17-4BCF-A596-105139DFD8BF.LOCAL.").has_value());
+  CHECK_FALSE(mdns::parse_query(*query, "other.local").has_value());
+
+  bytes many = header(0, 0, 4);
+  append_name(many, "other.local");
+  for (const unsigned v : {1u, 1u}) u16(many, v);
+  append_name(many, browser_name);
+  for (const unsigned v : {1u, 0x8001u}) u16(many, v);
+  append_name(many, browser_name);
+  for (const unsigned v : {12u, 1u}) u16(many, v);  // PTR.
+  append_name(many, browser_name);
+  for (const unsigned v : {28u, 3u}) u16(many, v);  // Another class.
+  CHECK(mdns::parse_query(many, browser_name) == mdns::question{.a = true, .unicast = true});
+
+  bytes any = header(0, 0, 1);
+  append_name(any, browser_name);
+  for (const unsigned v : {255u, 255u}) u16(any, v);
+  CHECK(mdns::parse_query(any, browser_name) == mdns::question{.a = true, .aaaa = true});
+}
+
+TEST_CASE("what is no query asks for nothing, at any length") {
+  bytes query = header(0, 0, 1);
+  append_name(query, browser_name);
+  for (const unsigned v : {1u, 1u}) u16(query, v);
+  REQUIRE(mdns::parse_query(query, browser_name).has_value());
+  for (std::size_t size = 0; size < query.size(); ++size)
+    CHECK_FALSE(mdns::parse_query(weft::const_bytes{query}.first(size), browser_name).has_value());
+  for (const unsigned flags : {0x8000u, 0x2800u, 0x0003u}) {
+    query[2] = static_cast<std::uint8_t>(flags >> 8);
+    query[3] = static_cast<std::uint8_t>(flags);
+    CHECK_FALSE(mdns::parse_query(query, browser_name).has_value());
+  }
+}
+
+TEST_CASE("a response to everybody is what a resolver takes (RFC 6762 §6, §10.2, §18)") {
+  std::array<std::uint8_t, mdns::max_response_size> buffer;
+  for (const char* text : {"192.0.2.1", "2001:db8::1"}) {
+    const auto address = *weft::ip_address::parse(text);
+    const auto made = mdns::build_response(browser_name, address, 120, {7, true, true},
+                                           mdns::audience::everybody, buffer);
+    REQUIRE(made.has_value());
+    CHECK(mdns::parse_response(*made, browser_name) == std::vector{address});
+    CHECK(bytes(made->begin(), made->end()) ==
+          answer(browser_name, {address.octets().begin(), address.octets().end()}));
+  }
+}
+
+TEST_CASE("a legacy asker gets its id and its question back, and a short time (RFC 6762 §6.7)") {
+  std::array<std::uint8_t, mdns::max_response_size> buffer;
+  const auto address = *weft::ip_address::parse("192.0.2.1");
+  const auto made = mdns::build_response("a.local", address, 120, {0x1234, true, false},
+                                         mdns::audience::legacy, buffer);
+  REQUIRE(made.has_value());
+  bytes expected;
+  for (const unsigned v : {0x1234u, 0x8400u, 1u, 1u, 0u, 0u}) u16(expected, v);
+  append_name(expected, "a.local");
+  for (const unsigned v : {1u, 1u, 0xc00cu, 1u, 1u, 0u, 10u, 4u}) u16(expected, v);
+  for (const int octet : {192, 0, 2, 1}) expected.push_back(static_cast<std::uint8_t>(octet));
+  CHECK(bytes(made->begin(), made->end()) == expected);
+  CHECK(mdns::parse_response(*made, "a.local") == std::vector{address});
+}
+
+TEST_CASE("of a type that a name has no record of, that is said (RFC 6762 §6.1)") {
+  std::array<std::uint8_t, mdns::max_response_size> buffer;
+  const auto v4 = *weft::ip_address::parse("192.0.2.1");
+  const auto v6 = *weft::ip_address::parse("2001:db8::1");
+  const auto no_v6 = mdns::build_response("a.local", v4, 120, {.aaaa = true},
+                                          mdns::audience::everybody, buffer);
+  REQUIRE(no_v6.has_value());
+  bytes expected = header(1);
+  append_name(expected, "a.local");
+  append_record(expected, 47, {0xc0, 12, 0, 1, 0x40});  // NSEC: A alone.
+  CHECK(bytes(no_v6->begin(), no_v6->end()) == expected);
+  CHECK(mdns::parse_response(*no_v6, "a.local").empty());
+
+  const auto no_v4 = mdns::build_response("a.local", v6, 120, {.a = true},
+                                          mdns::audience::everybody, buffer);
+  REQUIRE(no_v4.has_value());
+  expected = header(1);
+  append_name(expected, "a.local");
+  append_record(expected, 47, {0xc0, 12, 0, 4, 0, 0, 0, 0x08});  // AAAA alone.
+  CHECK(bytes(no_v4->begin(), no_v4->end()) == expected);
+}
+
+TEST_CASE("the longest name fits the room that is said to be enough, and no less will do") {
+  std::string name;
+  for (int i = 0; i < 3; ++i) name += std::string(63, 'a') + '.';
+  name += std::string(253 - name.size() - 6, 'b') + ".local";
+  REQUIRE(mdns::is_local_name(name));
+  std::array<std::uint8_t, mdns::max_response_size> buffer;
+  const auto v6 = *weft::ip_address::parse("2001:db8::1");
+  const auto made =
+      mdns::build_response(name, v6, 120, {.aaaa = true}, mdns::audience::legacy, buffer);
+  REQUIRE(made.has_value());
+  CHECK(mdns::parse_response(*made, name) == std::vector{v6});
+  const auto size = made->size();
+  CHECK_FALSE(mdns::build_response(name, v6, 120, {.aaaa = true}, mdns::audience::legacy,
+                                   weft::mutable_bytes{buffer}.first(size - 1))
+                  .has_value());
+  CHECK_FALSE(mdns::build_response("no.example", v6, 120, {.aaaa = true}, mdns::audience::legacy,
+                                   buffer)
+                  .has_value());
+}
