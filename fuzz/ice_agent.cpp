@@ -1,4 +1,5 @@
-// Two agents on a network that the input rules, and a stranger who knows no password.
+// Two agents on a network that the input rules, over UDP and TCP, with addresses, relays and
+// servers that come and go, and a stranger who knows no password.
 //
 // Invariants: no call fails or hangs; in one instant an agent sends no more than a bound; it
 // sends only where signalling, a server or an authentic check has pointed it, never to the
@@ -53,11 +54,25 @@ struct datagram {
   endpoint from;
   endpoint to;
   std::vector<std::uint8_t> bytes;
+  transport_protocol protocol = transport_protocol::udp;
 };
 
-ice::agent::options make_options(ice::role r) {
+/// A TCP connection as each side names it.
+struct connection {
+  five_tuple opened;
+  five_tuple accepted;
+};
+
+ice::agent::options make_options(ice::role r, std::uint8_t how) {
   ice::agent::options opts;
   opts.role = r;
+  if (how & 1) opts.components = 2;
+  if (how & 2) opts.host_privacy = ice::host_privacy::hide;
+  if (how & 4 && r == ice::role::controlled) opts.kind = ice::implementation_kind::lite;
+  if (how & 8) opts.candidate_policy = ice::candidate_policy::relay;
+  opts.max_servers = 3;
+  opts.max_local_addresses = 8;
+  opts.max_relayed_addresses = 2;
   opts.stun_servers = {{server, "stun:server"}};
   opts.max_pairs = 12;
   opts.max_remote_candidates = 10;
@@ -68,9 +83,10 @@ ice::agent::options make_options(ice::role r) {
 }
 
 struct side {
-  side(std::uint64_t seed, std::uint8_t number)
+  side(std::uint64_t seed, std::uint8_t number, std::uint8_t how)
       : random{seed},
-        ice{random, make_options(number == 0 ? ice::role::controlling : ice::role::controlled)},
+        ice{random,
+            make_options(number == 0 ? ice::role::controlling : ice::role::controlled, how)},
         host{number} {}
 
   seeded_random random;
@@ -80,7 +96,9 @@ struct side {
 
 class run {
  public:
-  explicit run(input in) : in_{in} {}
+  run(input in, std::uint8_t how) : in_{in}, sides_{side{1, 0, how}, side{2, 1, how}} {
+    if (how & 4) sides_[0].ice.set_remote_lite();
+  }
 
   void go() {
     for (int steps = 0; !in_.empty() && steps < 400; ++steps) step();
@@ -93,7 +111,7 @@ class run {
     const std::uint8_t op = in_.byte();
     side& s = sides_[op & 1];
     side& other = sides_[1 - (op & 1)];
-    switch (op >> 1 & 0x0f) {
+    switch (op >> 1 & 0x1f) {
       case 0:
         (void)s.ice.add_local_address(now_, address(s.host, in_.byte() & 3));
         break;
@@ -142,8 +160,94 @@ class run {
       case 15:
         s.ice.handle_timeout(now_ - std::chrono::seconds{in_.byte()});
         break;
+      default:
+        step_addresses(op >> 1 & 0x0f, s, other);
+        break;
     }
     for (side& x : sides_) check(x);
+  }
+
+  void step_addresses(int op, side& s, const side& other) {
+    const std::uint8_t n = in_.byte();
+    switch (op) {
+      case 0:
+        (void)s.ice.add_local_address(
+            now_, {.base = address(s.host, n & 3),
+                   .protocol = n & 4 ? transport_protocol::tcp : transport_protocol::udp,
+                   .tcp = static_cast<ice::tcp_type>((n >> 3 & 3) % 3),
+                   .component = static_cast<std::uint16_t>(1 + (n >> 5 & 1)),
+                   .network = {.kind = static_cast<ice::network_kind>(n >> 6), .id = n}});
+        break;
+      case 1: {
+        endpoint gone = address(s.host, n & 7);
+        if (n & 16) gone.port = 9;
+        s.ice.remove_local_address(now_, gone,
+                                   n & 8 ? transport_protocol::tcp : transport_protocol::udp);
+        break;
+      }
+      case 2:
+        (void)s.ice.add_relayed_candidate(
+            now_, {.relayed = address(s.host, static_cast<std::uint8_t>(4 + (n & 3))),
+                   .mapped = address(77, n),
+                   .protocol = static_cast<ice::relay_protocol>(n >> 2 & 3)});
+        break;
+      case 3:
+        (void)s.ice.add_server_reflexive_candidate(now_, address(s.host, n & 3), address(77, n),
+                                                   n & 4 ? "turn:a" : "turn:b");
+        break;
+      case 4:
+        (void)s.ice.add_stun_server(now_, {address(99, n & 7), "stun:late"});
+        break;
+      case 5:
+        if (!connections_.empty()) {
+          const connection& c = connections_[n % connections_.size()];
+          const bool opener = n & 64;
+          side& x = sides_[c.opened.local.address.octets()[2] ^ (opener ? 0 : 1)];
+          const five_tuple& path = opener ? c.opened : c.accepted;
+          if (n & 128) {
+            x.ice.handle_disconnected(now_, path);
+            require(!x.ice.is_valid_path(path));
+          } else {
+            x.ice.handle_connected(now_, path);
+          }
+        }
+        break;
+      case 6:
+        n & 1 ? s.ice.hold_gathering(now_) : s.ice.release_gathering(now_);
+        break;
+      case 7:
+        s.ice.set_candidate_policy(
+            now_, n & 1 ? ice::candidate_policy::relay : ice::candidate_policy::all);
+        break;
+      case 8:
+        s.ice.set_renomination();
+        break;
+      case 9:
+        for (const auto& c : other.ice.local_candidates())
+          (void)s.ice.add_remote_candidate(now_, c);
+        break;
+      case 10:
+        // Everything arrives, for a while.
+        for (int i = 0; i < 8; ++i) {
+          for (side& x : sides_) poll(x, 0);
+          while (!in_flight_.empty()) {
+            const datagram d = in_flight_.front();
+            in_flight_.pop_front();
+            hand_over(d);
+          }
+        }
+        break;
+      case 11: {
+        std::uint64_t selected = 0;
+        for (const auto& p : s.ice.pair_stats()) selected += p.selected;
+        require(selected <= 2);
+        require(s.ice.candidate_stats().size() <= 10 + 64);
+        break;
+      }
+      default:
+        wait();
+        break;
+    }
   }
 
   void add_candidate(side& s, const side& other) {
@@ -168,9 +272,11 @@ class run {
       require(++sent <= 64);
       require(t->bytes.size() <= size && t->bytes.data() == buffer.data());
       require(t->remote != stranger);
-      require(t->remote == server || t->remote.address.octets()[2] <= 1);
+      const auto network = t->remote.address.octets()[2];
+      require(network <= 1 || network == 77 || network == 99);
       if (in_flight_.size() < 64)
-        in_flight_.push_back({t->local, t->remote, {t->bytes.begin(), t->bytes.end()}});
+        in_flight_.push_back(
+            {t->local, t->remote, {t->bytes.begin(), t->bytes.end()}, t->protocol});
     }
     if (size == buffer.size()) {
       std::size_t events = 0;
@@ -218,9 +324,26 @@ class run {
     d.bytes[1] = in_.byte() & 1 ? 0x01 : 0x11;
     hand_over(d);
   }
+  /// Over TCP the two ends of a connection that is made for the first message.
+  five_tuple accepted(const datagram& d) {
+    const five_tuple path{d.from, d.to, d.protocol};
+    for (const connection& c : connections_) {
+      if (c.opened == path) return c.accepted;
+      if (c.accepted == path) return c.opened;
+    }
+    if (connections_.size() >= 32) connections_.erase(connections_.begin());
+    const endpoint from =
+        d.from.port == ice::active_port ? endpoint{d.from.address, next_port_++} : d.from;
+    connections_.push_back({path, {d.to, from, d.protocol}});
+    return connections_.back().accepted;
+  }
   void hand_over(const datagram& d) {
     const std::uint8_t host = d.to.address.octets()[2];
     if (host > 1) return;
+    if (d.protocol == transport_protocol::tcp) {
+      sides_[host].ice.handle_input(now_, accepted(d), d.bytes);
+      return;
+    }
     const bool was_valid = sides_[host].ice.is_valid_path(d.to, stranger);
     sides_[host].ice.handle_input(now_, d.to, d.from, d.bytes);
     require(sides_[host].ice.is_valid_path(d.to, stranger) == was_valid);
@@ -229,27 +352,30 @@ class run {
   void check(const side& s) {
     const auto state = s.ice.current_state();
     const auto pair = s.ice.selected_pair();
-    if (state == ice::state::connected || state == ice::state::completed ||
-        state == ice::state::disconnected)
-      require(pair.has_value());
-    if (state == ice::state::closed || state == ice::state::failed) require(!pair);
+    if (state == ice::state::connected || state == ice::state::completed) require(pair.has_value());
+    if (state == ice::state::closed) require(!pair);
     if (pair) {
-      require(s.ice.is_valid_path(pair->local, pair->remote));
+      require(s.ice.is_valid_path(*pair));
       require(pair->remote != stranger);
     }
     require(s.ice.remote_candidates().size() <= 10);
-    require(s.ice.local_candidates().size() <= 64);
+    // Of 10 addresses: each itself, 4 learned, and one a server, relay and rule.
+    require(s.ice.local_candidates().size() <= 10 * (1 + 4 + 6));
   }
 
   input in_;
   time_point now_{std::chrono::hours{1}};
-  std::array<side, 2> sides_{side{1, 0}, side{2, 1}};
+  std::array<side, 2> sides_;
   std::deque<datagram> in_flight_;
+  std::vector<connection> connections_;
+  std::uint16_t next_port_ = 51000;
 };
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  run{input{data, size}}.go();
+  // The last byte is the kind of agents: the others mean the same for all kinds.
+  if (size == 0) return 0;
+  run{input{data, size - 1}, data[size - 1]}.go();
   return 0;
 }

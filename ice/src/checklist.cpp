@@ -180,11 +180,16 @@ bool checklist::has_attempt_left(const pair& p) const noexcept {
   return static_cast<std::size_t>(attempts) < max_attempts_;
 }
 
-/// Another pair of its foundation is under way (RFC 8445 §6.1.2.6).
+/// Another pair of its foundation is under way (RFC 8445 §6.1.2.6). Deviation from RFC 8445
+/// §6.1.4.2, which waits until its check has failed: one that was not answered at first holds
+/// no others. After a restart an address that a NAT has taken back stands before the new one, and
+/// nobody waits 39.5 s for a call.
 bool checklist::is_held(const pair& p) const noexcept {
   return std::ranges::any_of(pairs_, [&](const auto& other) {
     return !other->old && other->foundation == p.foundation &&
-           (other->state == pair_state::waiting || other->state == pair_state::in_progress);
+           (other->state == pair_state::waiting ||
+            (other->state == pair_state::in_progress &&
+             other->transactions[other->current].sendings < 2));
   });
 }
 

@@ -95,6 +95,7 @@ struct pair : pair_key {
   /// The first of the consent checks that wait for an answer.
   std::optional<time_point> unanswered_since;
   time_point next_consent{};
+  time_point last_consent = time_point::min();
   /// When a valid pair that is not selected is checked again.
   std::optional<time_point> keepalive;
   /// Where the other side sees this one.

@@ -111,9 +111,7 @@ void agent::implementation::handle_success(pair& p, const transaction& t, const 
   component_state& c = component(p.component);
   if (is_new) {
     p.valid_since = now_;
-    // Why would the other side come from elsewhere, if the path at hand were good? Ask.
-    if (c.concluded && c.selected != nullptr && c.selected != &p)
-      c.selected->next_consent = std::min(c.selected->next_consent, now_);
+    doubt_selected(p);
   }
   if (!c.first_valid) c.first_valid = now_;
   if (const base* const from = locals_.find(p.path.local, p.path.protocol))
@@ -210,19 +208,26 @@ std::optional<addressed_transmit> agent::implementation::repeat_check(pair& p,
   return on(p.path, bytes);
 }
 
-/// RFC 7675 §5.1: each is sent once, with a transaction ID of its own.
+/// RFC 7675 §5.1: each is sent once, with a transaction ID of its own. With renomination it says
+/// again what was nominated: when the NAT of this side gives out another port, the other side sees
+/// another pair, and learns so that data goes there.
 std::optional<addressed_transmit> agent::implementation::check_consent(pair& p,
                                                                        mutable_bytes buffer) {
+  const bool nominates = renomination_ && role_ == ice::role::controlling && is_selected(p) &&
+                         !p.old && p.own_nomination != 0;
   transaction t{.first_sent = now_,
                 .expires = now_ + options_.consent_timeout,
                 .sendings = 1,
                 .as = role_,
+                .use_candidate = nominates,
+                .nomination = nominates ? p.own_nomination : 0,
                 .consent = true};
   random_->fill(t.id);
   const const_bytes bytes = build_check(p, t, buffer);
   if (bytes.empty()) return std::nullopt;
   (void)p.open(t);
   p.next_consent = now_ + randomised(options_.consent_retry);
+  p.last_consent = now_;
   if (!p.unanswered_since) {
     p.unanswered_since = now_;
     consider_nomination(p.component);  // How long to wait for the answer.

@@ -171,6 +171,7 @@ class agent::implementation {
   void lose_consent(pair& p);
   bool replace_selected(std::uint16_t component);
   void lose_selected(std::uint16_t component);
+  void doubt_selected(const pair& other);
   void fail_pair(pair& p);
   void accept_nomination(pair& p, const request& r);
   void choose_nominated(std::uint16_t component);

@@ -103,11 +103,13 @@ void agent::implementation::accept_nomination(pair& p, const request& r) {
 
 /// A controlling agent that follows RFC 8445 nominates one pair after the other, and the last one
 /// counts. One that nominates with every check (RFC 5245 §8.1.1.2, Chromium) means the best
-/// of those it checks (RFC 8445 §8.1.1), while it checks that one at all.
+/// of those it checks (RFC 8445 §8.1.1), while it checks that one at all. One that says NOMINATION
+/// means one pair, and the latest of one value is where that is seen now.
 void agent::implementation::choose_nominated(std::uint16_t number) {
   const pair* const selected = component(number).selected;
   const bool by_priority = selected != nullptr && !selected->old &&
-                           selected->last_request_nominated && !is_quiet(*selected) &&
+                           selected->nomination_value == 0 && selected->last_request_nominated &&
+                           !is_quiet(*selected) &&
                            now_ < selected->last_request + 2 * options_.disconnected_after;
   const auto beats = [&](const pair& a, const pair& b) {
     if (a.nomination_value != b.nomination_value) return a.nomination_value > b.nomination_value;
@@ -217,6 +219,22 @@ void agent::implementation::lose_selected(std::uint16_t number) {
   checks_begun_ = std::min(checks_begun_, options_.initial_checks);
   checklist_.forgive(number);
   form_pairs();
+  if (role_ == ice::role::controlling || is_lite()) return;
+  // The other side has to decide, and hears by this that it should.
+  for (auto& p : checklist_.all())
+    if (!p->old && p->component == number && p->valid) checklist_.trigger(*p);
+}
+
+/// The other side checks another pair than the selected one. Why, if that were good? Ask at once,
+/// though not more than once in `consent_retry`: such a check can be repeated by anyone.
+void agent::implementation::doubt_selected(const pair& other) {
+  pair* const selected = component(other.component).selected;
+  if (role_ != ice::role::controlling || selected == nullptr || selected == &other || selected->old)
+    return;
+  time_point soon = now_;
+  if (selected->last_consent != time_point::min())
+    soon = std::max(soon, selected->last_consent + options_.consent_retry);
+  selected->next_consent = std::min(selected->next_consent, soon);
 }
 
 }  // namespace weft::ice

@@ -139,6 +139,7 @@ void agent::implementation::follow_up(const request& r) {
   // Whatever it was doing, it is worth another check at once; unless it is known to be good. After
   // that one every Ta is enough: an authentic request can be repeated by anyone, from anywhere.
   if (!p->valid) checklist_.trigger(*p, p->next_trigger);
+  if (p->valid) doubt_selected(*p);
   if (role_ != ice::role::controlled) return;
   if (p->last_request_nominated) {
     accept_nomination(*p, r);

@@ -97,10 +97,19 @@ TEST_SUITE("ice and attackers") {
     CHECK_FALSE(p.ice.selected_pair());
   }
 
+  TEST_CASE("ports of one address that never answer are learned within a bound") {
+    scripted_peer p{role::controlled};
+    p.meet();
+    for (std::uint16_t i = 0; i < 60; ++i)
+      p.send_check({.from = at("10.1.0.1", static_cast<std::uint16_t>(1 + i))});
+    CHECK(p.poll().size() == 60 + 8);
+    p.send_check({.from = at("10.1.0.2")});
+    CHECK(p.poll().size() == 2);
+  }
+
   TEST_CASE("early checks are remembered within a bound") {
     scripted_peer p{role::controlled};
-    for (int i = 0; i < 60; ++i)
-      p.send_check({.from = at("10.1.0.1", static_cast<std::uint16_t>(1 + i))});
+    for (int i = 0; i < 60; ++i) p.send_check({.from = at("10.1.0." + std::to_string(1 + i))});
     CHECK(p.poll().size() == 60);
     p.meet();
     CHECK(p.poll().size() == 16);

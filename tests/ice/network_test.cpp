@@ -175,6 +175,98 @@ TEST_SUITE("ice over simulated networks") {
     }));
   }
 
+  bool agree(const world& w, const host& a, const host& b, const endpoint& of_a) {
+    (void)w;
+    const auto there = a.ice.selected_pair();
+    const auto back = b.ice.selected_pair();
+    return there && back && there->local == of_a && back->remote == of_a;
+  }
+
+  TEST_CASE("a host that changes networks goes on without signalling, in either role") {
+    for (const bool mover_controls : {true, false}) {
+      for (const bool old_goes_first : {true, false}) {
+        CAPTURE(mover_controls);
+        CAPTURE(old_goes_first);
+        two_hosts w{11};
+        host& mover = mover_controls ? w.a : w.b;
+        host& other = mover_controls ? w.b : w.a;
+        w.add_socket(mover, at("10.0.0.1"));
+        w.add_socket(other, at("10.0.0.2"));
+        w.introduce(w.a, w.b);
+        w.a.ice.gather(w.now);
+        w.b.ice.gather(w.now);
+        REQUIRE(w.connect(w.a, w.b));
+        w.trickle = false;  // From here on nothing is signalled.
+        w.run(30s);
+        const time_point moved = w.now;
+        if (old_goes_first) {
+          w.remove_socket(mover, at("10.0.0.1"));
+          w.run(1s);
+          CHECK(mover.ice.current_state() == state::disconnected);
+          w.add_socket(mover, at("10.0.9.1"));
+        } else {
+          w.add_socket(mover, at("10.0.9.1"));
+          w.run(1s);
+          w.remove_socket(mover, at("10.0.0.1"));
+        }
+        CHECK(w.run(20s, [&] { return agree(w, mover, other, at("10.0.9.1")); }));
+        CHECK(w.now - moved <= 4s);
+        w.run(60s);
+        CHECK(agree(w, mover, other, at("10.0.9.1")));
+        CHECK(world::is_connected(w.a.ice));
+        CHECK(world::is_connected(w.b.ice));
+        CHECK(w.a.ice.stats().checks_sent < 60);
+        CHECK(w.b.ice.stats().checks_sent < 60);
+      }
+    }
+  }
+
+  TEST_CASE("a host that loses the better of two networks moves to the other, and stays") {
+    for (std::uint64_t seed = 0; seed < weft::test::seeds(100); ++seed) {
+      CAPTURE(seed);
+      two_hosts w{seed, {.delay = 20ms, .jitter = 20ms, .loss_percent = 10}};
+      for (const char* address : {"10.0.0.1", "10.0.5.1"}) w.add_socket(w.a, at(address));
+      w.add_socket(w.b, at("10.0.0.2"));
+      w.a.ice.set_renomination();
+      w.b.ice.set_renomination();
+      w.introduce(w.a, w.b);
+      w.a.ice.gather(w.now);
+      w.b.ice.gather(w.now);
+      REQUIRE(w.connect(w.a, w.b));
+      w.run(20s);
+      const endpoint lost = w.a.ice.selected_pair()->local;
+      const endpoint left = lost == at("10.0.0.1") ? at("10.0.5.1") : at("10.0.0.1");
+      w.remove_socket(w.a, lost);
+      CHECK(w.run(20s, [&] { return agree(w, w.a, w.b, left); }));
+      w.run(60s);
+      CHECK(agree(w, w.a, w.b, left));
+    }
+  }
+
+  TEST_CASE("a lite agent is reached by a full one at every seed, and keeps the path") {
+    for (std::uint64_t seed = 0; seed < weft::test::seeds(100); ++seed) {
+      CAPTURE(seed);
+      world w{seed, {.delay = 20ms, .jitter = 20ms, .loss_percent = 20}};
+      agent::options lite;
+      lite.kind = implementation_kind::lite;
+      host a{seed * 2 + 1, {}}, b{seed * 2 + 2, lite};
+      w.hosts = {&a, &b};
+      a.ice.set_remote_lite();
+      w.add_socket(a, at("10.0.0.1"));
+      w.add_socket(b, at("203.0.113.9"));
+      w.introduce(a, b);
+      a.ice.gather(w.now);
+      b.ice.gather(w.now);
+      REQUIRE(w.connect(a, b));
+      CHECK(b.ice.stats().checks_sent == 0);
+      w.net.set_conditions({.delay = 20ms});
+      w.run(120s);
+      CHECK(world::is_connected(a.ice));
+      CHECK(world::is_connected(b.ice));
+      CHECK(b.ice.stats().consent_sent == 0);
+    }
+  }
+
   TEST_CASE("one seed gives one transcript") {
     const auto transcript = [](std::uint64_t seed) {
       two_hosts w{seed, {.delay = 20ms, .jitter = 30ms, .loss_percent = 20}};

@@ -70,8 +70,7 @@ TEST_SUITE("ice pairs: fail-over") {
     scripted_peer p{role::controlling};
     p.meet(there);
     p.answer_for(200ms);
-    for (std::uint16_t i = 0; i < 10; ++i)
-      p.send_check({.from = at("10.0.3.1", static_cast<std::uint16_t>(6000 + i))});
+    for (int i = 1; i <= 10; ++i) p.send_check({.from = at("10.0.3." + std::to_string(i))});
     p.answer_for(200ms);
     CHECK(std::ranges::count(p.ice.pair_stats(), candidate_pair_state::succeeded,
                              &candidate_pair_statistics::state) == 11);

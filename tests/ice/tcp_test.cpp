@@ -288,16 +288,16 @@ TEST_SUITE("ice over TCP") {
   };
 
   TEST_CASE("two agents connect over TCP, whoever opens, also both at once") {
-    for (const auto& [of_a, of_b] :
+    for (const auto& types :
          {std::pair{tcp_type::active, tcp_type::passive},
           std::pair{tcp_type::passive, tcp_type::active},
           std::pair{tcp_type::simultaneous_open, tcp_type::simultaneous_open}}) {
-      CAPTURE(static_cast<int>(of_a));
+      CAPTURE(static_cast<int>(types.first));
       tcp_world w;
-      REQUIRE(w.a.add_local_address(w.now,
-                                    {.base = at("10.0.0.1", 7001), .protocol = tcp, .tcp = of_a}));
-      REQUIRE(w.b.add_local_address(w.now,
-                                    {.base = at("10.0.0.2", 7002), .protocol = tcp, .tcp = of_b}));
+      REQUIRE(w.a.add_local_address(
+          w.now, {.base = at("10.0.0.1", 7001), .protocol = tcp, .tcp = types.first}));
+      REQUIRE(w.b.add_local_address(
+          w.now, {.base = at("10.0.0.2", 7002), .protocol = tcp, .tcp = types.second}));
       REQUIRE(w.a.set_remote_credentials(w.now, w.b.local_credentials()));
       REQUIRE(w.b.set_remote_credentials(w.now, w.a.local_credentials()));
       REQUIRE(w.connect(2s));

@@ -99,6 +99,10 @@ class world {
     (void)h.ice.add_local_address(now, address);
     h.sockets.push_back(address);
   }
+  void remove_socket(host& h, const endpoint& address) {
+    std::erase(h.sockets, address);
+    h.ice.remove_local_address(now, address);
+  }
   static void introduce(time_point now, host& a, host& b) {
     (void)b.ice.set_remote_credentials(now, a.ice.local_credentials());
   }
