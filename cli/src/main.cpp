@@ -6,6 +6,7 @@
 #include "call.hpp"
 #include "config_file.hpp"
 #include "serve.hpp"
+#include "stun_command.hpp"
 #include "turn_server.hpp"
 
 namespace {
@@ -125,6 +126,27 @@ void add_turn_server(CLI::App& app, std::function<exit_code()>& chosen) {
   turn->callback([o, &chosen] { chosen = [o] { return weft::cli::turn_server(*o); }; });
 }
 
+void add_stun(CLI::App& app, std::function<exit_code()>& chosen) {
+  auto o = std::make_shared<weft::cli::stun_options>();
+  CLI::App* const stun = app.add_subcommand(
+      "stun", "Ask a STUN server which address it sees us at, or what our NAT does");
+  stun->add_option("server", o->uri, "stun:HOST, stuns:HOST, with :PORT; or HOST")->required();
+  stun->add_flag("--tcp", o->tcp, "By TCP; stuns: is by TLS");
+  stun->add_flag("--behaviour,--behavior", o->behaviour,
+                 "Find out how the NAT maps and filters (RFC 5780)");
+  stun->add_flag("--lifetime", o->lifetime, "And how long it keeps a mapping: takes minutes")
+      ->needs("--behaviour");
+  stun->add_option("--username", o->username, "Long-term credentials");
+  stun->add_option("--credential", o->credential, "The password that goes with it");
+  stun->add_option("--ca", o->trust_file, "PEM file with further trust anchors for TLS");
+  stun->add_flag("--insecure", o->insecure, "Believe any certificate");
+  stun->add_option("--timeout", o->timeout_seconds, "Seconds to wait for answers")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  stun->add_flag("--json", o->json, "Print JSON");
+  stun->callback([o, &chosen] { chosen = [o] { return weft::cli::stun(*o); }; });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -135,6 +157,7 @@ int main(int argc, char** argv) {
   std::function<exit_code()> chosen;
   add_serve(app, chosen);
   add_call(app, chosen);
+  add_stun(app, chosen);
   add_turn_server(app, chosen);
   try {
     app.parse(argc, argv);
