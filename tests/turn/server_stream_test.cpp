@@ -54,7 +54,9 @@ TEST_SUITE("turn/server_stream") {
     turn_fixture t;
     auto client = t.tcp(1000);
     REQUIRE(t.allocate(client) == 200);
-    const auto s = t.server.handle_stream(t.now, client.path, bytes_of("POST / HTTP/1.1\r\n"));
+    // A TLS ClientHello, as who has mistaken the port sends it.
+    const std::uint8_t hello[] = {0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc};
+    const auto s = t.server.handle_stream(t.now, client.path, hello);
     CHECK(s.then == step::next::close);
     t.run();
     CHECK(t.server.usage().streams == 0);
