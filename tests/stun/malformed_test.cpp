@@ -6,9 +6,11 @@
 #include <memory>
 #include <vector>
 
+#include <weft/stun/behaviour.hpp>
 #include <weft/stun/fingerprint.hpp>
 #include <weft/stun/integrity.hpp>
 #include <weft/stun/message.hpp>
+#include <weft/stun/transmit_counter.hpp>
 
 #include "stun/raw_message.hpp"
 #include "stun/vectors.hpp"
@@ -38,7 +40,10 @@ int read_everything(const message_view& m) {
   answers += m.mapped_address().has_value() + m.xor_mapped_address().has_value() +
              m.alternate_server().has_value() + m.userhash().has_value() +
              m.priority().has_value() + m.ice_controlled().has_value() +
-             m.ice_controlling().has_value();
+             m.ice_controlling().has_value() + find_change_request(m).has_value() +
+             find_response_port(m).has_value() + find_transmit_counter(m).has_value() +
+             m.find_address(attribute_type::response_origin).has_value() +
+             m.find_address(attribute_type::other_address).has_value();
   if (const auto error = m.error()) {
     touch(weft::as_bytes(error->reason));
     ++answers;
@@ -136,6 +141,11 @@ TEST_SUITE("stun/malformed") {
         {attribute_type::mapped_address, {8, 20}, 40},
         {attribute_type::xor_mapped_address, {8, 20}, 40},
         {attribute_type::alternate_server, {8, 20}, 40},
+        {attribute_type::response_origin, {8, 20}, 40},
+        {attribute_type::other_address, {8, 20}, 40},
+        {attribute_type::change_request, {4}, 8},
+        {attribute_type::response_port, {2, 4}, 8},
+        {attribute_type::transaction_transmit_counter, {4}, 8},
         {attribute_type::userhash, {32}, 64},
         {attribute_type::priority, {4}, 8},
         {attribute_type::ice_controlled, {8}, 16},
@@ -164,10 +174,8 @@ TEST_SUITE("stun/malformed") {
           CAPTURE(to_string(type));
           CAPTURE(size);
           raw_bytes value(size);
-          if (type == attribute_type::mapped_address || type == attribute_type::alternate_server ||
-              type == attribute_type::xor_mapped_address) {
-            if (size > 1) value[1] = size < 20 ? 1 : 2;
-          }
+          const bool is_address = std::ranges::count(right, 20u) != 0;
+          if (is_address && size > 1) value[1] = size < 20 ? 1 : 2;
           const auto alone = raw_message(c, {{type, value}});
           const auto followed = raw_message(c, {{type, value}, {attribute_type::nonce, {}}});
           const bool counts = right.empty() || std::ranges::count(right, size) != 0;
