@@ -8,7 +8,6 @@
 #include <variant>
 #include <vector>
 
-#include <weft/core/net.hpp>
 #include <weft/stun/integrity.hpp>
 #include <weft/stun/long_term.hpp>
 #include <weft/stun/message.hpp>
@@ -42,15 +41,10 @@ enum class long_term_verdict : std::uint8_t {
   too_many_challenges,  ///< The server answers every nonce with another one.
 };
 
-/// IANA-like words for people.
+/// Words for people.
 std::string_view to_string(long_term_verdict verdict);
 
-/// A client's side of the long-term credential mechanism with one server (RFC 8489 §9.2), and
-/// of third-party authorization (RFC 7635): a value that any number of transactions share.
-///
-/// A transaction keeps a `long_term_attempt`. It asks `is_ready`: if not, the request goes
-/// unsigned, and the 401 that follows brings what to sign with. `sign` ends a request's
-/// attributes, `examine` judges a response, and says when to begin again.
+/// What one transaction remembers of its credentials from each request to the next.
 class long_term_attempt {
  public:
   /// Whether the last request was signed: its response must be.
@@ -63,6 +57,13 @@ class long_term_attempt {
   bool sha256_ = false;  ///< The request had MESSAGE-INTEGRITY-SHA256.
 };
 
+/// A client's side of the long-term credential mechanism with one server (RFC 8489 §9.2), and
+/// of third-party authorization (RFC 7635): a value that any number of transactions share, each
+/// with a `long_term_attempt` of its own.
+///
+/// `sign` ends the attributes of a request. The first request goes unsigned, and the 401 that
+/// follows brings what to sign with: `examine` judges every response, learns from it, and says
+/// when to send the request again.
 class long_term_client {
  public:
   struct options {
