@@ -17,7 +17,9 @@ class network_monitor::state : public std::enable_shared_from_this<state> {
         changed_{std::move(changed)},
         events_{executor},
         timer_{executor},
-        addresses_{list()} {}
+        addresses_{list()} {
+    if (options_.list) events_.close();  // The system knows nothing of those.
+  }
 
   void start() { wait(); }
 

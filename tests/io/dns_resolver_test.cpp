@@ -100,8 +100,7 @@ TEST_CASE("a slow name delays no other") {
 
 TEST_CASE("a name that takes too long ends in nothing, once") {
   fixture f;
-  dns_resolver resolver{f.context.get_executor(),
-                        {.timeout = 20ms, .lookup = f.names.lookup()}};
+  dns_resolver resolver{f.context.get_executor(), {.timeout = 20ms, .lookup = f.names.lookup()}};
   int answers = 0;
   resolver.resolve("slow.example", [&](std::string_view, addresses a) {
     CHECK(a.empty());

@@ -29,7 +29,7 @@ weft::endpoint free_port(asio::io_context& context) {
 }
 
 /// Stands in for the link: questions go to one address, and the answers for everybody too.
-struct link {
+struct segment {
   template <class Done>
   bool run_until(Done done) {
     const auto end = weft::io::now() + 20s;
@@ -44,7 +44,7 @@ struct link {
 }  // namespace
 
 TEST_CASE("what the responder has, the resolver finds, and no longer when it is withdrawn") {
-  link l;
+  segment l;
   mdns_responder responder{l.context.get_executor(), {.groups = {l.group}}};
   mdns_resolver resolver{l.context.get_executor(),
                          {.timeout = 100ms, .retry = 20ms, .groups = {l.group}}};
@@ -64,7 +64,7 @@ TEST_CASE("what the responder has, the resolver finds, and no longer when it is 
 }
 
 TEST_CASE("names are bounded, and only local ones are answered for") {
-  link l;
+  segment l;
   mdns_responder responder{l.context.get_executor(), {.max_names = 2, .groups = {l.group}}};
   CHECK_FALSE(responder.add("www.example.com", here));
   CHECK_FALSE(responder.add("none.local", {}));
@@ -76,7 +76,7 @@ TEST_CASE("names are bounded, and only local ones are answered for") {
 }
 
 TEST_CASE("answers to single askers are bounded") {
-  link l;
+  segment l;
   mdns_responder responder{l.context.get_executor(),
                            {.max_unicast_per_second = 3, .groups = {l.group}}};
   REQUIRE(responder.add("a.local", here));
@@ -94,13 +94,13 @@ TEST_CASE("answers to single askers are bounded") {
 }
 
 TEST_CASE("what is no question costs nothing") {
-  link l;
+  segment l;
   mdns_responder responder{l.context.get_executor(), {.groups = {l.group}}};
   REQUIRE(responder.add("a.local", here));
   udp::socket asker{l.context, {asio::ip::address_v4::loopback(), 0}};
   std::array<std::uint8_t, mdns::max_response_size> buffer;
-  const auto response = mdns::build_response("a.local", here, 120, {.a = true},
-                                             mdns::audience::everybody, buffer);
+  const auto response =
+      mdns::build_response("a.local", here, 120, {.a = true}, mdns::audience::everybody, buffer);
   REQUIRE(response.has_value());
   asker.send_to(asio::buffer(response->data(), response->size()), weft::io::to_asio(l.group));
   asker.send_to(asio::buffer("x", 1), weft::io::to_asio(l.group));
@@ -113,7 +113,7 @@ TEST_CASE("what is no question costs nothing") {
 }
 
 TEST_CASE("a responder may be destroyed with names that are known, and the loop then ends") {
-  link l;
+  segment l;
   std::optional<mdns_responder> responder;
   responder.emplace(l.context.get_executor(), mdns_responder::options{.groups = {l.group}});
   REQUIRE(responder->add("a.local", here));

@@ -254,8 +254,8 @@ TEST_CASE("of a type that a name has no record of, that is said (RFC 6762 §6.1)
   std::array<std::uint8_t, mdns::max_response_size> buffer;
   const auto v4 = *weft::ip_address::parse("192.0.2.1");
   const auto v6 = *weft::ip_address::parse("2001:db8::1");
-  const auto no_v6 = mdns::build_response("a.local", v4, 120, {.aaaa = true},
-                                          mdns::audience::everybody, buffer);
+  const auto no_v6 =
+      mdns::build_response("a.local", v4, 120, {.aaaa = true}, mdns::audience::everybody, buffer);
   REQUIRE(no_v6.has_value());
   bytes expected = header(1);
   append_name(expected, "a.local");
@@ -263,8 +263,8 @@ TEST_CASE("of a type that a name has no record of, that is said (RFC 6762 §6.1)
   CHECK(bytes(no_v6->begin(), no_v6->end()) == expected);
   CHECK(mdns::parse_response(*no_v6, "a.local").empty());
 
-  const auto no_v4 = mdns::build_response("a.local", v6, 120, {.a = true},
-                                          mdns::audience::everybody, buffer);
+  const auto no_v4 =
+      mdns::build_response("a.local", v6, 120, {.a = true}, mdns::audience::everybody, buffer);
   REQUIRE(no_v4.has_value());
   expected = header(1);
   append_name(expected, "a.local");
@@ -287,7 +287,7 @@ TEST_CASE("the longest name fits the room that is said to be enough, and no less
   CHECK_FALSE(mdns::build_response(name, v6, 120, {.aaaa = true}, mdns::audience::legacy,
                                    weft::mutable_bytes{buffer}.first(size - 1))
                   .has_value());
-  CHECK_FALSE(mdns::build_response("no.example", v6, 120, {.aaaa = true}, mdns::audience::legacy,
-                                   buffer)
-                  .has_value());
+  CHECK_FALSE(
+      mdns::build_response("no.example", v6, 120, {.aaaa = true}, mdns::audience::legacy, buffer)
+          .has_value());
 }

@@ -23,6 +23,7 @@ using weft::io::udp_mux;
 using udp = asio::ip::udp;
 using tcp = asio::ip::tcp;
 using bytes = std::vector<std::uint8_t>;
+using messages = std::vector<bytes>;
 
 namespace {
 
@@ -108,8 +109,8 @@ struct udp_fixture : fixture {
     REQUIRE(run_until([&] { return seen() > before; }));
   }
   void send(agent& from, udp::socket& to, const bytes& what) {
-    weft::io::send_batch::run run{mux.local(), weft::io::from_asio(to.local_endpoint()), {}, what,
-                                  what.size()};
+    weft::io::send_batch::run run{
+        mux.local(), weft::io::from_asio(to.local_endpoint()), {}, what, what.size()};
     CHECK(mux.send(from, {&run, 1}) == 1);
   }
 
@@ -126,8 +127,8 @@ TEST_CASE("checks go to the agent whose username fragment they name, wherever th
   f.tell(f.x, check("aaaa"));
   f.tell(f.x, check("bbbb"));
   f.tell(f.y, check("bbbb"));
-  CHECK(f.a.heard == std::vector{check("aaaa")});
-  CHECK(f.b.heard == std::vector{check("bbbb"), check("bbbb")});
+  CHECK(f.a.heard == messages{check("aaaa")});
+  CHECK(f.b.heard == messages{check("bbbb"), check("bbbb")});
   CHECK(f.b.last_from == weft::io::from_asio(f.y.local_endpoint()));
   CHECK(f.a.reads == 1);
   CHECK(f.mux.stats().by_fragment == 3);
@@ -172,7 +173,7 @@ TEST_CASE("an address that is one agent's cannot be made another's until it leav
   f.tell(f.x, success(2));
   f.tell(f.x, data("for a"));
   CHECK(f.a.heard.back() == data("for a"));
-  CHECK(f.b.heard == std::vector{check("bbbb"), success(2)});
+  CHECK(f.b.heard == messages{check("bbbb"), success(2)});
 
   f.mux.leave(f.a);
   f.tell(f.x, data("for nobody"));
@@ -185,7 +186,7 @@ TEST_CASE("an address that is one agent's cannot be made another's until it leav
 
 TEST_CASE("requests and addresses are bounded, the oldest make room") {
   udp_fixture f{{.max_addresses_per_member = 1, .max_requests_per_member = 2}};
-  for (const std::uint8_t id : {1, 2, 3}) f.send(f.a, f.x, stun(0x0001, id));
+  for (const std::uint8_t id : bytes{1, 2, 3}) f.send(f.a, f.x, stun(0x0001, id));
   f.tell(f.x, success(1));
   CHECK(f.mux.stats().dropped == 1);
   f.tell(f.x, success(3));

@@ -103,9 +103,7 @@ TEST_CASE("interfaces and addresses can be filtered") {
 
 TEST_CASE("an interface is what the system says it is, or what its name says") {
   const weft::io::test::scratch_folder sys;
-  const auto kind = [&](const char* name) {
-    return weft::io::kind_of_interface(name, sys.path());
-  };
+  const auto kind = [&](const char* name) { return weft::io::kind_of_interface(name, sys.path()); };
   sys.write("lo/type", "772\n");
   sys.write("anything0/uevent", "INTERFACE=anything0\nDEVTYPE=wlan\n");
   sys.write("modem0/uevent", "DEVTYPE=wwan\n");

@@ -35,15 +35,12 @@ const weft::ip_address loopback = *weft::ip_address::parse("127.0.0.1");
 struct watched {
   explicit watched(asio::io_context& c, const stream_set::options& opts = {})
       : context{c},
-        set{std::in_place,
-            c.get_executor(),
+        set{std::in_place, c.get_executor(),
             stream_set::handlers{
                 .connected = [this](const five_tuple& p) { connected.push_back(p); },
                 .disconnected = [this](const five_tuple& p) { disconnected.push_back(p); },
-                .received =
-                    [this](const five_tuple& p, weft::const_bytes b) {
-                      received[p].append(weft::as_text(b));
-                    }},
+                .received = [this](const five_tuple& p,
+                                   weft::const_bytes b) { received[p].append(weft::as_text(b)); }},
             opts} {}
 
   template <class Done>
@@ -92,11 +89,12 @@ class tls_echo {
     const std::string chain = shown.certificate_pem() + more;
     tls_.use_certificate_chain(asio::buffer(chain));
     tls_.use_private_key(asio::buffer(shown.key_pem()), asio::ssl::context::pem);
-    SSL_CTX_set_tlsext_servername_callback(tls_.native_handle(), +[](SSL* ssl, int*, void* self) {
-      const char* const name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-      static_cast<tls_echo*>(self)->asked_for = name ? name : "";
-      return SSL_TLSEXT_ERR_OK;
-    });
+    SSL_CTX_set_tlsext_servername_callback(
+        tls_.native_handle(), +[](SSL* ssl, int*, void* self) {
+          const char* const name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+          static_cast<tls_echo*>(self)->asked_for = name ? name : "";
+          return SSL_TLSEXT_ERR_OK;
+        });
     SSL_CTX_set_tlsext_servername_arg(tls_.native_handle(), this);
     acceptor_.async_accept([this](std::error_code e, tcp::socket s) {
       if (e) return;
@@ -314,12 +312,12 @@ TEST_CASE("a set may be destroyed in any of its handlers, and calls nobody after
       ++calls;
       if (handler == which) set.reset();
     };
-    set.emplace(context.get_executor(),
-                stream_set::handlers{
-                    .connected = [&](const five_tuple&) { at(0); },
-                    .disconnected = [&](const five_tuple&) { at(1); },
-                    .received = [&](const five_tuple&, weft::const_bytes) { at(2); }},
-                stream_set::options{});
+    set.emplace(
+        context.get_executor(),
+        stream_set::handlers{.connected = [&](const five_tuple&) { at(0); },
+                             .disconnected = [&](const five_tuple&) { at(1); },
+                             .received = [&](const five_tuple&, weft::const_bytes) { at(2); }},
+        stream_set::options{});
     set->connect({.path = path_to(s.local())});
     while (!s.accepted) context.run_one();
     s.peer.write_some(asio::buffer("x", 1));

@@ -54,7 +54,7 @@ class network_monitor {
     network_options networks{};
     /// Between two looks where the system does not tell.
     duration poll_interval = std::chrono::seconds{2};
-    /// Instead of `network_addresses`, for tests.
+    /// Instead of `network_addresses`, asked every `poll_interval`: for other systems, and tests.
     std::function<std::vector<network_address>()> list{};
   };
   /// All addresses there are now.
