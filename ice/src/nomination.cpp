@@ -79,8 +79,10 @@ void agent::implementation::keep_backups(std::uint16_t number) {
     if (p->old || p->component != number) continue;
     if (std::ranges::find(kept, p.get()) == kept.end()) {
       p->keepalive.reset();
-    } else if (!p->keepalive || *p->keepalive <= now_) {
-      p->keepalive = p->last_answer + options_.keepalive;
+    } else if (const time_point due = p->last_answer + options_.keepalive; now_ < due) {
+      p->keepalive = due;
+    } else if (p->triggered == 0 && !p->timer.is_running()) {
+      checklist_.trigger(*p);  // It was not kept before.
     }
   }
 }

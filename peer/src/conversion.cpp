@@ -66,6 +66,8 @@ std::optional<ice::candidate> to_ice(const sdp::candidate& c) {
   out.type = to_ice(c.type);
   out.address.port = c.port;
   if (c.tcp_type) out.tcp = to_ice(*c.tcp_type);
+  out.network_id = c.network_id.value_or(0);
+  out.network_cost = c.network_cost.value_or(0);
   if (const auto address = ip_address::parse(c.address))
     out.address.address = *address;
   else if (c.address.ends_with(".local"))
@@ -85,6 +87,8 @@ sdp::candidate to_sdp(const ice::candidate& c) {
   out.port = c.address.port;
   out.type = to_sdp(c.type);
   if (c.tcp) out.tcp_type = to_sdp(*c.tcp);
+  if (c.network_id != 0) out.network_id = c.network_id;
+  if (c.network_cost != 0) out.network_cost = c.network_cost;
   if (c.related) {
     out.related_address = to_string(c.related->address);
     out.related_port = c.related->port;

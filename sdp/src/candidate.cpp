@@ -35,6 +35,12 @@ std::optional<tcp_type> parse_tcp_type(std::string_view text) {
   return std::nullopt;
 }
 
+template <class T>
+std::optional<T> number_or_nothing(std::string_view text) {
+  const auto number = parse_number<T>(text);
+  return number ? std::optional{*number} : std::nullopt;
+}
+
 /// `raddr`, `rport`, and the extensions, of which the first of a name counts.
 result<void, error_code> read_extension(candidate& c, std::string_view name,
                                         std::string_view value) {
@@ -52,6 +58,12 @@ result<void, error_code> read_extension(candidate& c, std::string_view name,
     if (value.empty() || value.size() > max_ufrag_size) return fail(error_code::bad_length);
     if (!all(value, is_ice_char)) return fail(error_code::bad_character);
     c.ufrag = value;
+  } else if (equal_ignoring_case(name, "generation") && !c.generation) {
+    c.generation = number_or_nothing<std::uint32_t>(value);
+  } else if (equal_ignoring_case(name, "network-id") && !c.network_id) {
+    c.network_id = number_or_nothing<std::uint16_t>(value);
+  } else if (equal_ignoring_case(name, "network-cost") && !c.network_cost) {
+    c.network_cost = number_or_nothing<std::uint16_t>(value);
   }
   return {};
 }
@@ -122,10 +134,18 @@ void candidate::write(std::string& out) const {
     out += " tcptype ";
     out += sdp::to_string(*tcp_type);
   }
+  const auto append = [&](std::string_view key, auto value) {
+    if (!value) return;
+    out += key;
+    append_number(out, *value);
+  };
+  append(" generation ", generation);
   if (!ufrag.empty()) {
     out += " ufrag ";
     out += ufrag;
   }
+  append(" network-id ", network_id);
+  append(" network-cost ", network_cost);
 }
 
 result<candidate, error_code> parse_candidate_line(std::string_view line) {

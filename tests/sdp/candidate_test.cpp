@@ -56,6 +56,24 @@ TEST_CASE("names, IPv6, TCP types and extensions (RFC 8839 §5.1, RFC 6544 §4.5
   CHECK(candidate::parse("1 1 udp 1 192.0.2.1 9 typ host foo "));
 }
 
+TEST_CASE("the browsers' extensions go round, and are skipped where they are no numbers") {
+  const std::string line =
+      "candidate:842163049 1 tcp 1518280447 192.0.2.1 9 typ host tcptype active generation 0 "
+      "ufrag 8hhY network-id 3 network-cost 900";
+  const auto c = parse_candidate_line(line);
+  REQUIRE(c);
+  CHECK(c->generation == 0u);
+  CHECK(c->network_id == 3);
+  CHECK(c->network_cost == 900);
+  CHECK(to_string(*c) == line);
+  const auto odd = candidate::parse(
+      "1 1 udp 1 192.0.2.1 9 typ host generation x network-id 65536 network-cost -1");
+  REQUIRE(odd);
+  CHECK_FALSE(odd->generation);
+  CHECK_FALSE(odd->network_id);
+  CHECK_FALSE(odd->network_cost);
+}
+
 TEST_CASE("a candidate of an unknown kind says so, once it is sound otherwise (RFC 8839 §5.1)") {
   CHECK(refusal("1 1 sctp 1 192.0.2.1 9 typ host") == unknown_transport);
   CHECK(refusal("1 1 udp 1 192.0.2.1 9 typ carrier-pigeon") == unknown_type);

@@ -42,6 +42,11 @@ struct candidate {
   /// The `ufrag` extension, by which trickled candidates name their ICE generation
   /// (RFC 9429 §3.5.2.1 semantics). Empty when absent.
   std::string ufrag{};
+  /// The browsers' extensions `generation`, `network-id` and `network-cost`, in no RFC. Values that
+  /// are no such numbers are skipped.
+  std::optional<std::uint32_t> generation{};
+  std::optional<std::uint16_t> network_id{};
+  std::optional<std::uint16_t> network_cost{};
 
   /// Reads the value behind `a=candidate:`. Extensions that are not understood are skipped.
   /// `unknown_transport` and `unknown_type` mean a well-formed candidate to be ignored; the
