@@ -67,6 +67,7 @@ ice_transport::options transport_options(const connection::options& opts) {
   out.servers = opts.ice_servers;
   out.policy = opts.ice_transport_policy;
   out.candidate_pool_size = opts.ice_candidate_pool_size;
+  out.mobility = opts.turn_mobility;
   out.ice = opts.ice;
   return out;
 }

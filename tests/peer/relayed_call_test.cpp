@@ -252,6 +252,27 @@ TEST_SUITE("peer/relayed_call") {
     CHECK(c.talk(20s));
   }
 
+  TEST_CASE("RFC 8016: an allocation moves to another network, and the path over it stays") {
+    for (const std::string url :
+         {"turn:192.0.2.1", "turn:192.0.2.1?transport=tcp", "turns:192.0.2.1?transport=udp"}) {
+      CAPTURE(url);
+      auto opts = through({url}, ice_transport_policy::relay);
+      opts.turn_mobility = true;
+      relayed_call c{16, opts, opts};
+      begin(c);
+      REQUIRE(c.connect(5s));
+      c.run(5s);
+      const auto pair = c.a.peer.selected_pair();
+      c.lose_first_address(c.a);
+      c.run(1s);
+      c.add_address(c.a, address(21));
+      CHECK(c.talk(3s));
+      CHECK(c.a.peer.selected_pair() == pair);
+      CHECK(c.allocations() == 2);
+      CHECK(c.a.peer.state() == connection_state::connected);
+    }
+  }
+
   TEST_CASE("statistics name candidates, the pair in use and the transport") {
     relayed_call c{15, through({"turn:192.0.2.1"}, ice_transport_policy::relay), {}};
     begin(c);

@@ -58,6 +58,8 @@ class connection {
     /// Not 0: gathering begins with the first local address, and a description finds its candidates
     /// ready. They are signalled after `set_local_description` all the same.
     std::uint16_t ice_candidate_pool_size = 0;
+    /// Takes allocations along from network to network: see `ice_transport::options::mobility`.
+    bool turn_mobility = false;
     /// What RTCConfiguration leaves out: filters, privacy, timings, bounds.
     ice::agent::options ice = default_ice_options();
 
