@@ -7,6 +7,7 @@
 #include "config_file.hpp"
 #include "serve.hpp"
 #include "stun_command.hpp"
+#include "turn_command.hpp"
 #include "turn_server.hpp"
 
 namespace {
@@ -147,6 +148,37 @@ void add_stun(CLI::App& app, std::function<exit_code()>& chosen) {
   stun->callback([o, &chosen] { chosen = [o] { return weft::cli::stun(*o); }; });
 }
 
+void add_turn(CLI::App& app, std::function<exit_code()>& chosen) {
+  auto o = std::make_shared<weft::cli::turn_options>();
+  CLI::App* const turn = app.add_subcommand(
+      "turn", "Get two allocations from a TURN server and measure the way between them");
+  turn->add_option("server", o->uri, "turn:HOST or turns:HOST, with :PORT?transport=tcp; or HOST")
+      ->required();
+  turn->add_option("--username", o->username, "Long-term credentials");
+  CLI::Option* const credential =
+      turn->add_option("--credential", o->credential, "The password that goes with it");
+  turn->add_option("--rest-secret", o->rest_secret,
+                   "Make credentials of this secret instead (TURN REST)")
+      ->excludes(credential);
+  turn->add_flag("--ipv6", o->ipv6, "Relay from IPv6 addresses");
+  turn->add_option("--count", o->count, "Packets to send")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000000));
+  turn->add_option("--size", o->size, "Bytes of each")
+      ->capture_default_str()
+      ->check(CLI::Range(8, 1400));
+  turn->add_option("--interval", o->interval_ms, "Milliseconds between them")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  turn->add_option("--ca", o->trust_file, "PEM file with further trust anchors for TLS");
+  turn->add_flag("--insecure", o->insecure, "Believe any certificate");
+  turn->add_option("--timeout", o->timeout_seconds, "Seconds until packets can be sent")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  turn->add_flag("--json", o->json, "Print JSON");
+  turn->callback([o, &chosen] { chosen = [o] { return weft::cli::turn(*o); }; });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -158,6 +190,7 @@ int main(int argc, char** argv) {
   add_serve(app, chosen);
   add_call(app, chosen);
   add_stun(app, chosen);
+  add_turn(app, chosen);
   add_turn_server(app, chosen);
   try {
     app.parse(argc, argv);
