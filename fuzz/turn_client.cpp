@@ -189,7 +189,7 @@ class run {
     require(!is_stream_ || message->size() % 4 == 0);
     require(data.size() == size);
     for (std::size_t i = 0; i < size; ++i) require(data[i] == static_cast<std::uint8_t>(i));
-    require(client_.is_allocated() && client_.has_permission(to.address));
+    require(client_.is_allocated() && (client_.channel(to) || client_.has_permission(to.address)));
   }
 
   // Answering
@@ -309,6 +309,7 @@ class run {
   // Time and events
 
   void wait() {
+    client_.handle_timeout(now_);  // An answer may have come too late to be of use.
     drain();
     collect_events();
     const auto deadline = client_.poll_timeout();
