@@ -1,6 +1,8 @@
 // Invariant: any bytes as a response and any text as a name are taken without harm; what is
 // found is at most eight different addresses that a host can have, and only for names that a
-// query can be built for. A query for a name answers nothing.
+// query can be built for. A query for a name answers nothing. Of a query no more is found than it
+// can hold, never in what is a response, and what is answered to it is a response that a resolver
+// takes, and no query.
 #include <array>
 #include <cstdlib>
 #include <set>
@@ -34,5 +36,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   require(query.has_value() == mdns::is_local_name(name));
   require(found.empty() || query);
   if (query) require(mdns::parse_response(*query, name).empty());
+  if (query) require(mdns::parse_query(*query, name) == mdns::question{.id = 1, .a = true});
+
+  const auto asked = mdns::parse_query(message, name);
+  require(!asked || (query && found.empty() && (asked->a || asked->aaaa)));
+  if (!asked) return 0;
+  const weft::ip_address address{std::array<std::uint8_t, 4>{192, 0, 2, 1}};
+  for (const auto to : {mdns::audience::everybody, mdns::audience::legacy}) {
+    std::array<std::uint8_t, mdns::max_response_size> room;
+    const auto response = mdns::build_response(name, address, 120, *asked, to, room);
+    require(response.has_value());
+    require(!mdns::parse_query(*response, name));
+    require(mdns::parse_response(*response, name).size() == (asked->a ? 1 : 0));
+  }
   return 0;
 }
