@@ -56,12 +56,16 @@ void turn_server_batch::append(group& g, piece p) noexcept {
   g.last = index;
 }
 
-void turn_server_batch::add(const destination& to, const_bytes head, const_bytes body) noexcept {
-  assert(!full());
-  group& g = group_for(to, head.size() + body.size());
+void turn_server_batch::add(const destination& to, const_bytes head, const_bytes body,
+                            std::size_t zeros) noexcept {
+  static constexpr std::uint8_t padding[3] = {};
+  assert(!full() && zeros <= std::size(padding));
+  const std::size_t size = head.size() + body.size() + zeros;
+  group& g = group_for(to, size);
   if (!head.empty()) append(g, {head.data(), head.size()});
   append(g, {body.data(), body.size()});
-  g.bytes += head.size() + body.size();
+  if (zeros > 0) append(g, {padding, zeros});
+  g.bytes += size;
   ++g.datagrams;
   ++datagrams_;
 }

@@ -27,6 +27,8 @@ class turn_server_batch {
   static constexpr std::size_t max_bytes = 65507;
   /// What one turn of reading brings at most, at one datagram a slot, and then some.
   static constexpr std::size_t max_datagrams = 512;
+  /// Head, body, zeros.
+  static constexpr std::size_t max_parts = 3;
   /// The longest header that a relay puts before what a client gets.
   static constexpr std::size_t head_size = turn::server::headroom;
 
@@ -60,9 +62,10 @@ class turn_server_batch {
 
   /// Room for the head of the next datagram, if it needs one.
   std::span<std::uint8_t, head_size> head() noexcept { return std::span{heads_[datagrams_]}; }
-  /// Takes one datagram of two parts, of which the first may be empty. They must stay where
-  /// they are until the batch is cleared. The batch must not be full.
-  void add(const destination& to, const_bytes head, const_bytes body) noexcept;
+  /// Takes one datagram of a head, which may be empty, a body, and up to three zeros behind
+  /// it. They must stay where they are until the batch is cleared. The batch must not be full.
+  void add(const destination& to, const_bytes head, const_bytes body,
+           std::size_t zeros = 0) noexcept;
 
   /// Calls `send(std::span<const message>)` for each socket that has something to send.
   template <class Send>
@@ -103,10 +106,10 @@ class turn_server_batch {
   std::size_t part_count_ = 0;
   std::array<std::uint16_t, buckets> latest_;  ///< The youngest group of a destination's hash.
   std::array<group, max_datagrams> groups_;
-  std::array<part, 2 * max_datagrams> parts_;
+  std::array<part, max_parts * max_datagrams> parts_;
   std::array<std::array<std::uint8_t, head_size>, max_datagrams> heads_;
   std::array<message, max_datagrams> messages_;
-  std::array<piece, 2 * max_datagrams> pieces_;
+  std::array<piece, max_parts * max_datagrams> pieces_;
 };
 
 }  // namespace weft::io

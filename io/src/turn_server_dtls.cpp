@@ -78,13 +78,15 @@ void turn_server_dtls::forget(sessions::iterator at) {
 }
 
 void turn_server_dtls::send(time_point now, const five_tuple& client, const_bytes head,
-                            const_bytes body) {
+                            const_bytes body, std::size_t zeros) {
   const auto at = sessions_.find(client);
   if (at == sessions_.end()) return;
   std::array<std::uint8_t, 65536> plain;
   std::array<std::uint8_t, 65536> record;
-  if (head.size() + body.size() > plain.size()) return;
-  const auto end = std::ranges::copy(body, std::ranges::copy(head, plain.begin()).out).out;
+  if (head.size() + body.size() + zeros > plain.size()) return;
+  const auto end =
+      std::fill_n(std::ranges::copy(body, std::ranges::copy(head, plain.begin()).out).out, zeros,
+                  std::uint8_t{});
   const const_bytes whole{plain.data(), static_cast<std::size_t>(end - plain.begin())};
   if (const auto sealed = at->second.session.protect(now, whole, record))
     out_.send(client, *sealed);

@@ -43,7 +43,8 @@ class turn_server_dtls {
 
   void handle_input(time_point now, const five_tuple& client, const_bytes datagram);
   /// Says something to a client, if it is still there.
-  void send(time_point now, const five_tuple& client, const_bytes head, const_bytes body);
+  void send(time_point now, const five_tuple& client, const_bytes head, const_bytes body,
+            std::size_t zeros);
   void handle_timeout(time_point now);
   std::optional<time_point> next_deadline() const;
 

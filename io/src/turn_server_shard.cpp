@@ -278,8 +278,9 @@ void turn_server_shard::forward(const turn::server::to_client& data, traffic_cla
     return write_to_client(data.client, data.header, data.payload, data.padding);
   for (const datagram_listener& l : datagram_listeners_) {
     if (l.local != data.client.local) continue;
-    if (l.dtls) return dtls_->send(io::now(), data.client, data.header, data.payload);
-    return out_.add({l.socket, data.client.remote, traffic}, data.header, data.payload);
+    if (l.dtls) return dtls_->send(io::now(), data.client, data.header, data.payload, data.padding);
+    return out_.add({l.socket, data.client.remote, traffic}, data.header, data.payload,
+                    data.padding);
   }
 }
 
@@ -288,7 +289,7 @@ void turn_server_shard::transmit(const addressed_transmit& t) {
     return write_to_client({t.local, t.remote, t.protocol}, t.bytes, {}, 0);
   for (const datagram_listener& l : datagram_listeners_) {
     if (l.local != t.local) continue;
-    if (l.dtls) return dtls_->send(io::now(), {t.local, t.remote}, t.bytes, {});
+    if (l.dtls) return dtls_->send(io::now(), {t.local, t.remote}, t.bytes, {}, 0);
     return out_.add({l.socket, t.remote, t.traffic}, {}, t.bytes);
   }
 }

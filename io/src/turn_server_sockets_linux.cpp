@@ -250,7 +250,8 @@ namespace {
 class outgoing_messages {
  public:
   static constexpr std::size_t max_messages = 64;
-  static constexpr std::size_t max_pieces = 1024;
+  static constexpr std::size_t max_pieces =
+      turn_server_batch::max_parts * turn_server_batch::max_datagrams;
 
   /// As many as there is room for; `segments` tells whether several datagrams may go at once.
   explicit outgoing_messages(std::span<const turn_server_batch::message> messages) {
@@ -342,7 +343,9 @@ std::size_t turn_server_sockets::send_some(socket_state& socket,
 // Where the path refuses segments. Pieces and datagrams begin and end where they like.
 void turn_server_sockets::send_one_by_one(socket_state& socket,
                                           const turn_server_batch::message& m) {
-  std::array<turn_server_batch::piece, 2 * turn_server_batch::max_segments> pieces;
+  std::array<turn_server_batch::piece,
+             turn_server_batch::max_parts * turn_server_batch::max_segments>
+      pieces;
   std::size_t at = 0, skipped = 0;
   for (std::size_t i = 0; i < m.datagrams; ++i) {
     std::size_t left = std::min(m.segment_size, m.bytes - i * m.segment_size), count = 0;
