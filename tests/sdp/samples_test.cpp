@@ -126,7 +126,10 @@ TEST_CASE("Chromium's offer yields its typed values") {
   CHECK(candidates->front() == candidate{.foundation = "2142584923",
                                          .priority = 2122260223,
                                          .address = "127.0.0.1",
-                                         .port = 39152});
+                                         .port = 39152,
+                                         .generation = 0,
+                                         .network_id = 1,
+                                         .network_cost = 50});
   CHECK(candidates->back().tcp_type == tcp_type::active);
 }
 
