@@ -107,8 +107,9 @@ result<authenticated_user, error_code> long_term_server::check(
   const password_algorithm algorithm = negotiated->value_or(password_algorithm::md5);
   auto user = [&]() -> result<authenticated_user, error_code> {
     if (token) return check_token(now, request, token->value);
-    const bool same_key = session != nullptr && same_name(request, *session, options_.realm) &&
-                          (session->third_party || session->algorithm == algorithm);
+    const bool same_key =
+        session != nullptr && same_name(request, *session, options_.realm) &&
+        (session->third_party ? now < session->valid_until : session->algorithm == algorithm);
     if (!same_key) return check_password(now, request, algorithm);
     if (!verify_integrity(request, session->key)) return fail(error_code::unauthenticated);
     return *session;

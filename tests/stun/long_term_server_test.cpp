@@ -352,6 +352,54 @@ TEST_SUITE("stun/long_term_server") {
     CHECK(w.last->account == "other");
   }
 
+  TEST_CASE("RFC 7635 §7, §9: a session goes on without the token, but not after its end") {
+    const access_token_key key{"kid", std::vector<std::uint8_t>(32, 5), token_algorithm::a256gcm};
+    const access_token token{raw_bytes(20, 9), wall_clock::date{100h}, 1h};
+    const raw_bytes sealed = *seal_token(token, "turn.example.org", key, {1});
+    long_term_server::options o{.realm = "example.org", .algorithms = {}};
+    o.nonce_lifetime = 10h;
+    o.third_party_server = "turn.example.org";
+    o.token_keys = {key};
+    o.clock = {start, wall_clock::date{100h}};
+    world w{o};
+    CHECK(w.refusal(error_code::unauthenticated, raw_message(message_class::request, {}))
+              .find_text(attribute::third_party_authorization) == "turn.example.org");
+    const std::string nonce = w.nonce();
+    const auto request = [&](const raw_bytes* with, std::string_view kid = "kid") {
+      std::array<std::uint8_t, 512> buffer{};
+      message_builder b{buffer, message_class::request, method::binding, raw_id};
+      b.add_username(kid);
+      if (with != nullptr) b.add(attribute::access_token, *with);
+      b.add_realm("example.org")
+          .add_nonce(nonce)
+          .add_message_integrity(integrity_key{token.mac_key});
+      const auto bytes = b.finish();
+      return raw_bytes{bytes.begin(), bytes.end()};
+    };
+    REQUIRE(w.judge(request(&sealed)) == 200);
+    const authenticated_user session = *w.last;
+    CHECK(session.username == "kid");
+    CHECK(session.account.empty());
+    CHECK(session.third_party);
+    CHECK(session.valid_until == start + 1h + 5s);
+    CHECK(w.judge(request(nullptr)) == 401);
+    CHECK(w.judge(request(nullptr), start, path, &session) == 200);
+    CHECK(w.judge(request(nullptr), start + 1h + 4s, path, &session) == 200);
+    CHECK(w.judge(request(nullptr), start + 1h + 5s, path, &session) == 401);
+    CHECK(w.judge(request(nullptr, "other"), start, path, &session) == 401);
+    // Nor can the token itself be used then, nor one that is none, nor another's kid.
+    CHECK(w.judge(request(&sealed), start + 1h + 4s) == 200);
+    CHECK(w.judge(request(&sealed), start + 1h + 5s) == 401);
+    CHECK(w.judge(request(&sealed, "other")) == 401);
+    const raw_bytes broken(sealed.begin(), sealed.end() - 1);
+    CHECK(w.judge(request(&broken)) == 401);
+    w.server.set_token_keys({});
+    CHECK(w.judge(request(&sealed)) == 401);
+    w.server.set_token_keys({key});
+    w.server.set_clock({start, wall_clock::date{200h}});
+    CHECK(w.judge(request(&sealed)) == 401);
+  }
+
   TEST_CASE("a password that changes is the new one from then on") {
     world w;
     w.users.set("user", "new");

@@ -85,7 +85,8 @@ class long_term_server {
   /// Checks a request in the order of RFC 8489 §9.2.4; the error is the code to `refuse` with:
   /// 400, 401, 420 or 438. `session` is who was authenticated for what the request is about, if
   /// that exists: a request by the same username is checked with the same key, so that
-  /// credentials which end in between, and a token that is not in every request, do no harm.
+  /// credentials which end in between, and a token that is not in every request, do no harm. A
+  /// token's key is good no longer than the token.
   /// Another username is looked up as if there were no session; it is for the caller to compare.
   result<authenticated_user, error_code> authenticate(time_point now, const five_tuple& path,
                                                       const message_view& request,
