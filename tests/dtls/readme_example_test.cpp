@@ -3,8 +3,11 @@
 
 #include <array>
 #include <chrono>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include <weft/dtls/cookie.hpp>
 #include <weft/dtls/session.hpp>
 
 namespace {
@@ -46,11 +49,57 @@ std::string greet(std::chrono::system_clock::time_point today, weft::time_point 
   return heard ? std::string{weft::as_text(*heard)} : "nothing heard";
 }
 
+// What becomes of a datagram from a client without a session: a session, or a reply to be sent.
+std::optional<dtls::session> admit(weft::time_point now, const weft::five_tuple& path,
+                                   weft::const_bytes datagram, dtls::cookie_exchange& cookies,
+                                   const dtls::certificate& identity,
+                                   std::vector<std::uint8_t>& reply) {
+  std::array<std::uint8_t, dtls::cookie_exchange::max_reply_size> buffer;
+  const auto answer = cookies.check(now, path, datagram, buffer);
+  reply.assign(answer.reply.begin(), answer.reply.end());
+  if (answer.verdict != dtls::cookie_exchange::verdict::accept) return std::nullopt;
+  dtls::session::options opts;
+  opts.role = dtls::role::server;
+  opts.path_validation = dtls::path_validation::cookie;
+  opts.client_identity = dtls::client_identity::none;
+  dtls::session begun{identity, opts};
+  begun.start(now);
+  begun.handle_input(now, datagram);
+  return begun;
+}
+
 }  // namespace
 
 TEST_SUITE("dtls/readme_example") {
   TEST_CASE("the README's peers greet each other") {
     CHECK(greet(std::chrono::system_clock::time_point{std::chrono::hours{24 * 20'000}}, {}) ==
           "hello, Bob");
+  }
+
+  TEST_CASE("the README's server admits a client that returns its cookie") {
+    const weft::time_point now{};
+    const auto made = dtls::certificate::generate(
+        {.now = std::chrono::system_clock::time_point{std::chrono::hours{24 * 20'000}}});
+    REQUIRE(made.has_value());
+    const weft::five_tuple path{{*weft::ip_address::parse("192.0.2.1"), 5349},
+                                {*weft::ip_address::parse("192.0.2.2"), 1000}};
+    dtls::cookie_exchange cookies;
+    dtls::session client{*made, {}};
+    client.set_remote_fingerprints(now, {made->fingerprint()});
+    client.start(now);
+    std::array<std::uint8_t, weft::max_datagram_size> buffer;
+    std::vector<std::uint8_t> reply;
+    const auto first = client.poll_transmit(now, buffer);
+    REQUIRE(first.has_value());
+    CHECK_FALSE(admit(now, path, first->bytes, cookies, *made, reply).has_value());
+    client.handle_input(now, reply);
+    const auto second = client.poll_transmit(now, buffer);
+    REQUIRE(second.has_value());
+    auto server = admit(now, path, second->bytes, cookies, *made, reply);
+    REQUIRE(server.has_value());
+    CHECK(reply.empty());
+    while (carry(now, *server, client) || carry(now, client, *server)) continue;
+    CHECK(client.current_state() == dtls::session::state::connected);
+    CHECK(server->current_state() == dtls::session::state::connected);
   }
 }
