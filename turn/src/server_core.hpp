@@ -262,6 +262,7 @@ class server_core {
   void close_stream(stream& s);
   void close_abandoned(const five_tuple& client);
   void close_idle_streams();
+  void limit_idle_streams();
 
   // server_connect.cpp
   void connect(const request& r);

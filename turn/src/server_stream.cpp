@@ -27,10 +27,7 @@ bool server_core::handle_connected(time_point now, const five_tuple& client) {
   s.client = client;
   s.idle_since = now_;
   streams_.insert(client, &s);
-  if (idle_streams_.size() > options_.max_idle_streams) {
-    ++stats_.streams_timed_out;
-    close_stream(idle_streams_.begin()->second);
-  }
+  limit_idle_streams();
   return streams_.find(client) != nullptr;
 }
 
@@ -155,6 +152,13 @@ void server_core::set_idle(const five_tuple& client) {
   s->age = ++stream_age_;
   node.key() = s->age;
   idle_streams_.insert(std::move(node));
+  limit_idle_streams();
+}
+
+void server_core::limit_idle_streams() {
+  if (idle_streams_.size() <= options_.max_idle_streams) return;
+  ++stats_.streams_timed_out;
+  close_stream(idle_streams_.begin()->second);
 }
 
 void server_core::forget_stream(stream& s) {
