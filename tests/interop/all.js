@@ -1,3 +1,4 @@
 import "./channels.js";
 import "./signalling.js";
 import "./page.js";
+import "./relay.js";

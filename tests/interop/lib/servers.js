@@ -52,6 +52,39 @@ export class WeftServer {
   }
 }
 
+/** `weft turn-server` on loopback, with one user; `url(transport)` is what browsers take. */
+export class TurnServer {
+  static async start(program) {
+    const server = new TurnServer();
+    server.process = spawn(program, ["turn-server", "--listen", "127.0.0.1:0", "--realm", "weft.test",
+      "--user", "alice:wonderland", "--allow-peer", "127.0.0.0/8", "--log", "-"],
+      { stdio: ["ignore", "pipe", "inherit"] });
+    server.allocations = [];
+    const output = createInterface({ input: server.process.stdout });
+    const [line] = await once(output, "line", { signal: AbortSignal.timeout(limit) });
+    output.on("line", (text) => {
+      const event = JSON.parse(text);
+      if (event.event === "allocation_created") server.allocations.push(event);
+    });
+    server.ports = Object.fromEntries(
+      [...line.matchAll(/(udp|tcp) 127\.0\.0\.1:(\d+)/g)].map(([, over, port]) => [over, port]));
+    return server;
+  }
+
+  ice(over) {
+    const urls = `turn:127.0.0.1:${this.ports[over]}?transport=${over}`;
+    return [{ urls, username: "alice", credential: "wonderland" }];
+  }
+
+  async stop() {
+    if (this.process.exitCode !== null) return;
+    const gone = once(this.process, "exit");
+    this.process.kill("SIGTERM");
+    this.process.kill("SIGTERM");  // Browsers may leave allocations behind.
+    await gone;
+  }
+}
+
 const types = { "/index.html": "text/html", "/lab.js": "text/javascript" };
 
 /** Serves page/ from an origin that is not weft's. */

@@ -5,18 +5,20 @@
 
 import { after } from "node:test";
 import { launch } from "./browsers.js";
-import { servePage, WeftServer } from "./servers.js";
+import { servePage, TurnServer, WeftServer } from "./servers.js";
 
 const { BROWSER, BROWSER_PROGRAM, WEFT_PROGRAM, PICTURES, ORDINARY } = process.env;
 
 export const pictures = PICTURES;
 export const weft = await WeftServer.start(WEFT_PROGRAM);
+export const turn = await TurnServer.start(WEFT_PROGRAM);
 const origin = await servePage();
 export const browser = await launch(BROWSER, BROWSER_PROGRAM, { ordinary: ORDINARY === "1" });
 
 after(async () => {
   await browser.close();
   await weft.stop();
+  await turn.stop();
   origin.stop();
 });
 

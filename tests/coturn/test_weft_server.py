@@ -1,0 +1,54 @@
+"""coturn's tools against `weft turn-server`."""
+
+from harness import PASSWORD, SECRET, USER, TestCase, run, uclient, weft_server
+
+KNOWN = ("-u", USER, "-w", PASSWORD)
+# By how clients come.
+CONTROL = {
+    "UDP": lambda s: ("-p", s.port),
+    "TCP": lambda s: ("-p", s.port, "-t"),
+    "TLS": lambda s: ("-p", s.tls_port, "-t", "-S"),
+    "DTLS": lambda s: ("-p", s.tls_port, "-S"),
+}
+DATA = {"channels": (), "Send": ("-s",)}
+
+
+class WeftServer(TestCase):
+    def test_relays_over_every_transport_by_channels_and_by_send_for_both_families(self):
+        with weft_server("--user", f"{USER}:{PASSWORD}") as server:
+            cases = {}
+            for control, to in CONTROL.items():
+                for data, flags in DATA.items():
+                    for family, extra in {"IPv4": ("127.0.0.1",), "IPv6": ("-x", "::1")}.items():
+                        cases[f"{control}, {data}, {family}"] = (*KNOWN, "-y", "-c", *flags,
+                                                                 *to(server), *extra)
+            self.all_at_once(cases, uclient)
+
+    def test_takes_credentials_that_expire(self):
+        with weft_server("--rest-secret", SECRET) as server:
+            self.all_at_once({
+                name: ("-u", "bob", "-W", SECRET, "-y", "-c", *CONTROL[name](server), "127.0.0.1")
+                for name in ("UDP", "TCP")}, uclient)
+
+    def test_refuses_a_wrong_password(self):
+        with weft_server("--user", f"{USER}:{PASSWORD}") as server:
+            said = uclient("-u", USER, "-w", "guess", "-y", "-c", "-p", server.port, "127.0.0.1")
+            self.assertIn("Cannot complete Allocation", str(said))
+
+    def test_has_what_else_coturns_client_can_do(self):
+        with weft_server("--user", f"{USER}:{PASSWORD}", "--tcp-relay") as server:
+            to = (*KNOWN, "-p", server.port)
+            self.all_at_once({
+                "EVEN-PORT and RESERVATION-TOKEN": (*to, "-y", "127.0.0.1"),
+                "DONT-FRAGMENT": (*to, "-y", "-c", "-g", "127.0.0.1"),
+                "padding of ChannelData": (*to, "-y", "-c", "-D", "127.0.0.1"),
+                "more requests": (*to, "-y", "-c", "-G", "127.0.0.1"),
+                "wrong requests": (*to, "-y", "-c", "-N", "127.0.0.1"),
+                "TCP allocations": (*to, "-T", "127.0.0.1"),
+            }, uclient)
+
+    def test_tells_the_addresses_that_coturns_stunclient_asks_for(self):
+        with weft_server("--user", f"{USER}:{PASSWORD}") as server:
+            said = run("turnutils_stunclient", "-p", server.port, "127.0.0.1")
+            self.assertRegex(said.stdout + said.stderr, r"UDP reflexive addr: 127\.0\.0\.1:\d+")
+
