@@ -53,8 +53,8 @@ def isolate():
     os.execvp("unshare", [*unshare, sys.executable, *sys.argv])
 
 
-def command(*words, check=True):
-    done = subprocess.run(words, capture_output=True, text=True)
+def command(*words, check=True, text=None):
+    done = subprocess.run(words, capture_output=True, text=True, input=text)
     if check and done.returncode != 0:
         raise RuntimeError(f"{' '.join(words)}: {done.stderr.strip()}")
     return done
@@ -75,8 +75,8 @@ class Namespace:
         return command("ip", "-n", self.name, *words, check=check)
 
     def nft(self, rules):
-        for rule in filter(None, map(str.strip, rules.splitlines())):
-            command("ip", "netns", "exec", self.name, "nft", rule)
+        """All of them in one transaction: each may take the kernel a while."""
+        command(*self.words("nft", "-f", "-"), text=rules)
 
     def set(self, key, value):
         command("ip", "netns", "exec", self.name, "sysctl", "-qw", f"{key}={value}")
@@ -285,11 +285,11 @@ class Internet:
             add rule ip home through jump rules
             add rule ip home through ct state established,related accept
             add rule ip home through iifname "lan" accept
+            # What comes unasked must not leave a trace: a confirmed entry would take its port
+            # from the mapping that is made later.
+            add rule ip home to_nat iifname "wan" ct state new drop
+            add rule ip home out oifname "wan" masquerade
             """)
-        # What comes unasked must not leave a trace: a confirmed entry would take its port from the
-        # mapping that is made later.
-        nat.nft('add rule ip home to_nat iifname "wan" ct state new drop')
-        self.masquerade(side)
 
     def masquerade(self, side, how=""):
         """How a home's NAT chooses ports: preserving them where it can, and thereby mapping
