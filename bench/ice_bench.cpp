@@ -1,5 +1,7 @@
 #include <benchmark/benchmark.h>
+#include <algorithm>
 #include <array>
+#include <chrono>
 
 #include <weft/ice/agent.hpp>
 
@@ -13,7 +15,7 @@ const endpoint address_b{ip_address{std::array<std::uint8_t, 4>{127, 0, 0, 1}}, 
 void carry(ice::agent& from, ice::agent& to, time_point now) {
   std::array<std::uint8_t, max_datagram_size> buffer;
   while (const auto t = from.poll_transmit(now, buffer))
-    to.handle_input(now, t->remote, t->local, t->bytes);
+    to.handle_input(now, {t->remote, t->local, t->protocol}, t->bytes);
 }
 
 /// Both take in what the other has gathered.
@@ -30,9 +32,31 @@ struct agents {
   time_point now{};
 
   bool connect() {
-    b.set_role(ice::role::controlled);
     (void)a.add_local_address(now, address_a);
     (void)b.add_local_address(now, address_b);
+    return meet();
+  }
+  /// Hosts with five interfaces, and TCP on each of them: 25 pairs over UDP and 50 over TCP.
+  bool connect_multihomed() {
+    for (std::uint8_t i = 1; i <= 5; ++i) {
+      add_all(a, {10, 0, i, 1});
+      add_all(b, {10, 0, i, 2});
+    }
+    return meet();
+  }
+
+ private:
+  void add_all(ice::agent& to, std::array<std::uint8_t, 4> address) {
+    const ip_address host{address};
+    constexpr auto tcp = transport_protocol::tcp;
+    (void)to.add_local_address(now, endpoint{host, 5000});
+    (void)to.add_local_address(now,
+                               {.base = {host, 9}, .protocol = tcp, .tcp = ice::tcp_type::active});
+    (void)to.add_local_address(
+        now, {.base = {host, 5000}, .protocol = tcp, .tcp = ice::tcp_type::passive});
+  }
+  bool meet() {
+    b.set_role(ice::role::controlled);
     a.gather(now);
     b.gather(now);
     signal(a, b, now);
@@ -45,14 +69,31 @@ struct agents {
   }
 };
 
-/// Two agents, from nothing to a selected pair on both sides.
+/// Two agents, from nothing to a selected pair on both sides. `worst` is the longest of all.
 void connect(benchmark::State& state) {
+  using clock = std::chrono::steady_clock;
+  clock::duration worst{};
   for (auto _ : state) {
+    const auto begin = clock::now();
     agents pair;
     if (!pair.connect()) state.SkipWithError("not connected");
+    worst = std::max(worst, clock::now() - begin);
   }
+  state.counters["worst_us"] =
+      static_cast<double>(std::chrono::duration_cast<std::chrono::nanoseconds>(worst).count()) /
+      1e3;
 }
 BENCHMARK(connect)->Name("ice/connect/loopback/weft")->Unit(benchmark::kMicrosecond);
+
+void connect_multihomed(benchmark::State& state) {
+  for (auto _ : state) {
+    agents pair;
+    if (!pair.connect_multihomed()) state.SkipWithError("not connected");
+  }
+}
+BENCHMARK(connect_multihomed)
+    ->Name("ice/connect/five_interfaces/weft")
+    ->Unit(benchmark::kMicrosecond);
 
 /// What every datagram of application data asks.
 void is_valid_path(benchmark::State& state) {

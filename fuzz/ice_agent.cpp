@@ -201,9 +201,10 @@ class run {
       case 5:
         if (!connections_.empty()) {
           const connection& c = connections_[n % connections_.size()];
-          const bool opener = n & 64;
-          side& x = sides_[c.opened.local.address.octets()[2] ^ (opener ? 0 : 1)];
-          const five_tuple& path = opener ? c.opened : c.accepted;
+          const five_tuple& path = n & 64 ? c.opened : c.accepted;
+          const std::uint8_t host = path.local.address.octets()[2];
+          if (host > 1) break;  // The stranger's end.
+          side& x = sides_[host];
           if (n & 128) {
             x.ice.handle_disconnected(now_, path);
             require(!x.ice.is_valid_path(path));
