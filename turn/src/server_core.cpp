@@ -58,6 +58,11 @@ server_core::server_core(const options& opts, stun::user_store& users, random_so
 
 // Events
 
+// Not inline: GCC 12 then takes the other alternatives for uninitialised.
+void server_core::push(server::event e) {
+  events_.push_back(std::move(e));
+}
+
 void server_core::push_audit(server::event e) {
   if (audit_events_ >= options_.max_audit_events) {
     ++stats_.events_dropped;

@@ -152,7 +152,7 @@ class server_core {
 
   // server_core.cpp
   void advance(time_point now) noexcept { now_ = std::max(now_, now); }
-  void push(server::event e) { events_.push_back(std::move(e)); }
+  void push(server::event e);
   void push_audit(server::event e);
   bool has_room_for_events() const noexcept { return events_.size() < max_pending_events; }
   allocation* find_open(const five_tuple& client) const noexcept;
