@@ -47,6 +47,7 @@ struct fixture {
   template <class Done>
   bool run_until(Done done) {
     const auto end = weft::io::now() + 30s;
+    context.restart();
     while (!done() && weft::io::now() < end) context.run_one_until(end);
     return done();
   }

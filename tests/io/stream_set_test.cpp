@@ -46,6 +46,7 @@ struct watched {
   template <class Done>
   bool run_until(Done done) {
     const auto end = weft::io::now() + 20s;
+    context.restart();
     while (!done() && weft::io::now() < end) context.run_one_until(end);
     return done();
   }
