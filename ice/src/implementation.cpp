@@ -358,6 +358,9 @@ void agent::implementation::handle_disconnected(time_point now, const five_tuple
     c.lost = true;
     drop_old_session();
   }
+  for (auto& p : checklist_.all())
+    if (p->old && p->path == path) p->released = true;
+  checklist_.drop_if([&](const pair& p) { return p.old && p.path == path; });
   if (pair* const p = checklist_.find(path);
       p != nullptr && (p->valid || p->triggered != 0 || p->timer.is_running())) {
     const bool reopen = is_selected(*p) && p->opens;
