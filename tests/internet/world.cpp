@@ -104,10 +104,12 @@ void world::step(time_point next) {
 }
 
 void world::settle() {
-  do {
+  for (bool signalled = true; signalled;) {
     for (const auto& p : parties) p->settle(now);
     for (const auto& r : relays) r->settle(now);
-  } while (signal(a(), b()) | signal(b(), a()));
+    signalled = signal(a(), b());
+    signalled |= signal(b(), a());
+  }
 }
 
 /// Whether there was anything to signal.
