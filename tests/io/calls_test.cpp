@@ -208,14 +208,14 @@ TEST_CASE("a TURN server is found by its name, and one that nobody trusts is not
   }
 }
 
-TEST_CASE("calls go over TCP alone, whoever listens (RFC 6544)") {
+TEST_CASE("calls with candidates over TCP too connect, whoever listens (RFC 6544)") {
   fixture f;
   for (const bool alice_listens : {true, false}) {
     auto listening = plain(), calling = plain();
     listening.tcp = weft::io::tcp_candidates::active_and_passive;
     calling.tcp = weft::io::tcp_candidates::active;
     call c{f, alice_listens ? listening : calling, alice_listens ? calling : listening};
-    // Both have UDP too, which is better; here its candidates never arrive.
+    // Both have UDP too, which is better: this shows that candidates over TCP do no harm.
     REQUIRE(c.connects());
     CHECK(c.echoes("hello"));
     CHECK(std::ranges::any_of(c.candidates, [](const std::string& text) {
