@@ -87,7 +87,7 @@ class Call(unittest.TestCase):
         self.start_relay()
         report = self.call(self.start_serve(*STUN), *STUN)
         self.assert_intact(report)
-        self.assertNotIn("relay", self.types(report))
+        self.assertNotIn("relayed", self.types(report))
         self.assertLess(report["timings_ms"]["channel_open"], 3000)
 
     def test_without_a_relay_nats_with_a_port_for_each_destination_are_too_much(self):
@@ -107,7 +107,7 @@ class Call(unittest.TestCase):
                     self.net.masquerade(side, "fully-random")
                 report = self.call(self.start_serve(*urls), *urls)
                 self.assert_intact(report)
-                self.assertIn("relay", self.types(report))
+                self.assertIn("relayed", self.types(report))
                 self.assertLess(report["timings_ms"]["channel_open"], 5000)
                 self.doCleanups()
 
@@ -117,7 +117,7 @@ class Call(unittest.TestCase):
         self.net.block("a", "meta l4proto udp")
         report = self.call(self.start_serve(*TURN), *TURN_TCP)
         self.assert_intact(report)
-        self.assertIn("relay", self.types(report))
+        self.assertIn("relayed", self.types(report))
 
     def test_a_call_over_a_bad_line_brings_all_messages(self):
         self.internet(delay=0.03, loss=0.02)
