@@ -94,7 +94,8 @@ class peer_runner::state : public std::enable_shared_from_this<state> {
 result<peer_runner, std::error_code> peer_runner::create(const asio::any_io_executor& executor,
                                                          random_source& random,
                                                          dtls::certificate certificate) {
-  return create(executor, random, std::move(certificate), options{});
+  const options defaults;
+  return create(executor, random, std::move(certificate), defaults);
 }
 
 result<peer_runner, std::error_code> peer_runner::create(const asio::any_io_executor& executor,
