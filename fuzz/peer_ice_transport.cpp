@@ -120,7 +120,10 @@ class world {
 
   void signal() {
     (void)machine_.set_remote_credentials(now_, {"remote", "remotepasswordremotepassword"});
-    weft::ice::candidate c{.foundation = "1", .priority = 1u + in_.next(), .address = at(4, 6000)};
+    weft::ice::candidate c;
+    c.foundation = "1";
+    c.priority = 1u + in_.next();
+    c.address = at(4, 6000);
     if (in_.next() & 1) {
       c.protocol = transport_protocol::tcp;
       c.tcp = static_cast<weft::ice::tcp_type>(in_.next() % 3);

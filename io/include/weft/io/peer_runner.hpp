@@ -40,7 +40,7 @@ class peer_runner {
     udp_socket::options sockets{};
     /// Messages handed out before datagrams get their turn again.
     std::size_t messages_per_turn = 256;
-    network_monitor::options networks{};
+    network_monitor::options networks = network_monitor::options();  // GCC 12 warns of {}.
     /// Candidates over TCP. TURN servers are reached over TCP in any case.
     tcp_candidates tcp = tcp_candidates::none;
     /// TCP connections; among these options is who is believed to be a TURN server.
