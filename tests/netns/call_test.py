@@ -32,10 +32,8 @@ class Call(unittest.TestCase):
         self.audit = []
 
     def program(self, namespace, *words):
-        process = self.stack.enter_context(namespace.program(
+        return self.stack.enter_context(namespace.program(
             WEFT, *words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True))
-        self.addCleanup(process.stdout.close)
-        return process
 
     def start_relay(self):
         relay = self.program(

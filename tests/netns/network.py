@@ -87,7 +87,8 @@ class Namespace:
 
     @contextlib.contextmanager
     def program(self, *words, **options):
-        """Runs a program here, and ends it."""
+        """Runs a program here, ends it, and closes its output: not before, or who reads that
+        elsewhere and this would wait for each other."""
         process = subprocess.Popen(self.words(*words), **options)
         try:
             yield process
@@ -99,6 +100,8 @@ class Namespace:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+            if process.stdout:
+                process.stdout.close()
 
     def enter(self):
         """Sockets that this thread makes from now on are in this namespace."""

@@ -311,7 +311,11 @@ class relayed_call {
   // The two sides
 
   void settle_all() {
-    while (settle(a, b) | settle(b, a) | settle_server()) {
+    bool busy = true;
+    while (busy) {
+      busy = settle(a, b);
+      busy = settle(b, a) || busy;
+      busy = settle_server() || busy;
     }
   }
 
