@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 #include <asio/io_context.hpp>
 
-#include <weft/io/interfaces.hpp>
 #include <weft/io/system_random.hpp>
 #include <weft/sdp/candidate.hpp>
 #include <weft/sdp/description.hpp>
@@ -23,13 +22,14 @@ duration to_duration(double count) {
 }
 
 /// A server on this machine is called by loopback alone, one elsewhere by all the rest.
-std::vector<endpoint> sockets_for(const url& to) {
+io::network_options networks_for(const url& to) {
   const auto address = ip_address::parse(to.host);
-  const bool loopback = address ? address->is_loopback() : to.host == "localhost";
-  std::vector<endpoint> all;
-  for (const ip_address& found : io::local_addresses({.loopback = true}))
-    if (found.is_loopback() == loopback) all.push_back({found, 0});
-  return all;
+  io::network_options networks;
+  networks.kinds.loopback = address ? address->is_loopback() : to.host == "localhost";
+  if (!networks.kinds.loopback) return networks;
+  for (const char* const block : {"127.0.0.0/8", "::1/128"})
+    networks.filter.allowed.push_back(*ice::address_prefix::parse(block));
+  return networks;
 }
 
 std::vector<std::string> candidates_of(const std::string& text) {
@@ -87,8 +87,8 @@ class call_run {
     auto certificate = dtls::certificate::generate({.now = std::chrono::system_clock::now()});
     if (!certificate) return fail(call_error{exit_code::call_failed, "no certificate"});
     io::peer_runner::options opts;
-    opts.local = sockets_for(*to);
-    if (const auto applied = apply(options_.ice, opts.connection); !applied)
+    opts.networks.networks = networks_for(*to);
+    if (const auto applied = apply(options_.ice, opts); !applied)
       return fail(call_error{exit_code::usage, applied.error()});
     auto runner =
         io::peer_runner::create(context_.get_executor(), random_, *std::move(certificate), opts);

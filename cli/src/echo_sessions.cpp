@@ -41,11 +41,9 @@ result<std::unique_ptr<echo_session>, std::string> echo_sessions::make_session(
     const std::string& id) {
   auto certificate = dtls::certificate::generate({.now = std::chrono::system_clock::now()});
   if (!certificate) return fail(std::string{"no certificate could be made"});
-  io::peer_runner::options opts;
-  opts.connection = options_.connection;
+  io::peer_runner::options opts = options_.peers;
   opts.connection.always_negotiate_data_channels = true;
   opts.connection.send_buffer = 4 * 1024 * 1024;
-  opts.local = options_.local;
   auto runner = io::peer_runner::create(executor_, random_, *std::move(certificate), opts);
   if (!runner) return fail(fmt::format("no socket: {}", runner.error().message()));
   // Not from within its own handlers.

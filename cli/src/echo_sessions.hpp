@@ -44,9 +44,7 @@ class echo_sessions {
     duration setup = std::chrono::seconds{30};
     /// An answer waits so long for candidates, since none can follow it.
     duration gathering = std::chrono::seconds{5};
-    peer::connection::options connection{};  ///< Servers and policy of ICE.
-    /// Where the peers have their sockets; port 0.
-    std::vector<endpoint> local;
+    io::peer_runner::options peers{};  ///< What they are made with: servers, networks.
     /// Told of what happens, one line each.
     std::function<void(std::string_view line)> log;
   };

@@ -20,6 +20,9 @@ void add_ice_options(CLI::App& command, weft::cli::ice_options& options) {
   command.add_option("--username", options.username, "For TURN servers");
   command.add_option("--credential", options.credential, "The password that goes with it");
   command.add_flag("--relay", options.relay, "Connect by TURN servers only");
+  command.add_flag("--tcp", options.tcp, "Connect by TCP too where UDP does not pass");
+  command.add_option("--ca", options.trust_file,
+                     "PEM file with further trust anchors for turns: servers");
 }
 
 void add_serve(CLI::App& app, std::function<exit_code()>& chosen) {

@@ -9,8 +9,6 @@
 #include <asio/post.hpp>
 #include <asio/signal_set.hpp>
 
-#include <weft/io/interfaces.hpp>
-
 #include "http_api.hpp"
 
 namespace weft::cli {
@@ -20,16 +18,11 @@ duration seconds(double s) {
   return std::chrono::duration_cast<duration>(std::chrono::duration<double>{s});
 }
 
-/// Every address of this machine. Loopback ones come too where somebody on this machine may be
-/// the one who calls: browsers that hide their addresses reach those, and on a host that has
-/// `lo` alone there are no others.
-std::vector<endpoint> candidates_for(const std::string& host) {
+/// Loopback addresses come too where somebody on this machine may be the one who calls: browsers
+/// that hide their addresses reach those, and on a host that has `lo` alone there are no others.
+bool may_be_called_from_here(const std::string& host) {
   const auto address = ip_address::parse(host);
-  const bool local = !address || address->is_loopback() || address->is_unspecified();
-  std::vector<endpoint> all;
-  for (const ip_address& found : io::local_addresses({.loopback = local}))
-    all.push_back({found, 0});
-  return all;
+  return !address || address->is_loopback() || address->is_unspecified();
 }
 
 /// httplib does not say why it could not listen. Asking once more does.
@@ -79,9 +72,9 @@ exit_code serve(const serve_options& options) {
   limits.max_sessions = options.max_sessions;
   limits.idle = seconds(options.idle_seconds);
   limits.setup = seconds(options.setup_seconds);
-  limits.local = candidates_for(options.host);
+  limits.peers.networks.networks.kinds.loopback = may_be_called_from_here(options.host);
   if (options.verbose) limits.log = log_line;
-  if (const auto applied = apply(options.ice, limits.connection); !applied) {
+  if (const auto applied = apply(options.ice, limits.peers); !applied) {
     fmt::print(stderr, "weft serve: {}\n", applied.error());
     return exit_code::usage;
   }
