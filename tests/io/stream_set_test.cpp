@@ -73,7 +73,9 @@ five_tuple path_to(const endpoint& remote, std::uint16_t number = 1) {
 struct server {
   explicit server(asio::io_context& c)
       : acceptor{c, {asio::ip::address_v4::loopback(), 0}}, peer{c} {
-    acceptor.async_accept(peer, [this](std::error_code e) { accepted = !e; });
+    acceptor.async_accept(peer, [this](std::error_code gone) {
+      if (!gone) accepted = true;
+    });
   }
   endpoint local() const { return weft::io::from_asio(acceptor.local_endpoint()); }
 
