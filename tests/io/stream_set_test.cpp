@@ -88,7 +88,7 @@ struct server {
 class tls_echo {
  public:
   tls_echo(asio::io_context& c, const authority& shown, const std::string& more = {})
-      : acceptor_{c, {asio::ip::address_v4::loopback(), 0}} {
+      : context_{c}, acceptor_{c, {asio::ip::address_v4::loopback(), 0}} {
     const std::string chain = shown.certificate_pem() + more;
     tls_.use_certificate_chain(asio::buffer(chain));
     tls_.use_private_key(asio::buffer(shown.key_pem()), asio::ssl::context::pem);
@@ -107,6 +107,13 @@ class tls_echo {
       });
     });
   }
+  /// What is under way ends before what it works on.
+  ~tls_echo() {
+    acceptor_.close();
+    if (stream_) stream_->lowest_layer().close();
+    context_.restart();
+    context_.poll();
+  }
   endpoint local() const { return weft::io::from_asio(acceptor_.local_endpoint()); }
 
   std::string asked_for = "(nobody asked)";
@@ -122,6 +129,7 @@ class tls_echo {
     });
   }
 
+  asio::io_context& context_;
   asio::ssl::context tls_{asio::ssl::context::tls_server};
   tcp::acceptor acceptor_;
   std::optional<asio::ssl::stream<tcp::socket>> stream_;

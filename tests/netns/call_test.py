@@ -135,8 +135,8 @@ class Call(unittest.TestCase):
 
         def move():
             time.sleep(3)
-            host.ip("address", "add", "192.168.1.77/24", "dev", "lan")
             host.ip("address", "delete", f"{self.net.INSIDE['a']}/24", "dev", "lan")
+            host.ip("address", "add", "192.168.1.77/24", "dev", "lan")
             # Its route goes with it.
             host.ip("route", "replace", "default", "via", "192.168.1.1", "src", "192.168.1.77")
 
