@@ -111,7 +111,7 @@ TEST_SUITE("turn/client: streams") {
   TEST_CASE("A stream that loses its place loses the allocation") {
     scripted_server s{over_tcp()};
     s.allocate(epoch);
-    s.client.handle_input(epoch, weft::as_bytes("SSH-2.0-elsewhere\r\n"));
+    s.client.handle_input(epoch, weft::as_bytes("\xff\xfd\x18 a telnet\r\n"));
     CHECK(s.next<client::allocation_lost>());
     CHECK_FALSE(s.client.is_allocated());
     s.client.handle_input(epoch, weft::as_bytes("more of it"));
