@@ -66,13 +66,14 @@ TEST_SUITE("turn/server_allocate") {
         {0, 600}, {1, 600}, {600, 600}, {601, 601}, {3600, 3600}, {3601, 3600}, {0xffffffff, 3600}};
     std::uint16_t port = 1000;
     turn_fixture t;
-    for (const auto& [wish, granted] : table) {
+    for (const auto& row : table) {
+      const std::uint32_t wish = row.first;
       CAPTURE(wish);
       auto client = t.udp(port++);
-      const auto a = t.allocate(
-          client, [wish = wish](stun::message_builder& m) { add_lifetime(m, seconds{wish}); });
+      const auto a =
+          t.allocate(client, [&](stun::message_builder& m) { add_lifetime(m, seconds{wish}); });
       REQUIRE(a == 200);
-      CHECK(find_lifetime(a.view()) == seconds{granted});
+      CHECK(find_lifetime(a.view()) == seconds{row.second});
     }
   }
 

@@ -53,7 +53,7 @@ struct answer {
   datagram bytes;
 
   stun::message_view view() const { return *stun::message_view::parse(bytes); }
-  friend bool operator==(const answer& a, int code) { return a.code == code; }
+  friend bool operator==(const answer& a, int expected) { return a.code == expected; }
 };
 
 inline std::ostream& operator<<(std::ostream& out, const answer& a) {
