@@ -155,7 +155,8 @@ void add_turn(CLI::App& app, std::function<exit_code()>& chosen) {
   auto o = std::make_shared<weft::cli::turn_options>();
   CLI::App* const turn = app.add_subcommand(
       "turn", "Get two allocations from a TURN server and measure the way between them");
-  turn->add_option("server", o->uri, "turn:HOST or turns:HOST, with :PORT?transport=tcp; or HOST")
+  turn->add_option("server", o->uri,
+                   "turn:HOST or turns:HOST, with :PORT?transport=udp or tcp; or HOST")
       ->required();
   turn->add_option("--username", o->username, "Long-term credentials");
   CLI::Option* const credential =
@@ -164,6 +165,7 @@ void add_turn(CLI::App& app, std::function<exit_code()>& chosen) {
                    "Make credentials of this secret instead (TURN REST)")
       ->excludes(credential);
   turn->add_flag("--ipv6", o->ipv6, "Relay from IPv6 addresses");
+  turn->add_flag("--send", o->send, "Send data in indications instead of channels");
   turn->add_option("--count", o->count, "Packets to send")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000000));
@@ -173,7 +175,7 @@ void add_turn(CLI::App& app, std::function<exit_code()>& chosen) {
   turn->add_option("--interval", o->interval_ms, "Milliseconds between them")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
-  turn->add_option("--ca", o->trust_file, "PEM file with further trust anchors for TLS");
+  turn->add_option("--ca", o->trust_file, "PEM file with further trust anchors for TLS, DTLS");
   turn->add_flag("--insecure", o->insecure, "Believe any certificate");
   turn->add_option("--timeout", o->timeout_seconds, "Seconds until packets can be sent")
       ->capture_default_str()

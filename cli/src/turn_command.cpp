@@ -13,16 +13,16 @@
 #include <fmt/format.h>
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
-#include <asio/ip/udp.hpp>
 #include <nlohmann/json.hpp>
 
 #include <weft/io/asio.hpp>
 #include <weft/io/dns_resolver.hpp>
-#include <weft/io/stream_set.hpp>
 #include <weft/io/system_random.hpp>
 #include <weft/stun/rest_credentials.hpp>
 #include <weft/stun/uri.hpp>
 #include <weft/turn/client.hpp>
+
+#include "turn_leg.hpp"
 
 namespace weft::cli {
 namespace {
@@ -64,90 +64,13 @@ struct findings {
   }
 };
 
-// A client and its way to the server.
-class leg {
- public:
-  leg(asio::io_context& context, random_source& random, const endpoint& server,
-      const turn::client::options& o)
-      : server_{server}, client{random, server, o}, socket_{context} {}
-
-  bool open_udp() {
-    asio::error_code error;
-    socket_.open(server_.address.is_v4() ? asio::ip::udp::v4() : asio::ip::udp::v6(), error);
-    if (!error) socket_.connect(io::to_asio(server_), error);
-    if (!error) receive();
-    return !error;
-  }
-  void open_stream(asio::io_context& context, const io::trust_store& trust, bool tls,
-                   const std::string& name) {
-    streams_.emplace(context.get_executor(),
-                     io::stream_set::handlers{
-                         .connected = [this](const five_tuple&) { connected_ = true; },
-                         .disconnected =
-                             [this](const five_tuple&) {
-                               connected_ = false;
-                               client.handle_disconnected(io::now());
-                             },
-                         .received = [this](const five_tuple&, const_bytes b) { handle(b); }},
-                     io::stream_set::options{.trust = trust});
-    path_ = {{}, server_, transport_protocol::tcp};
-    streams_->connect({.path = path_, .tls = tls, .server_name = name});
-  }
-  bool is_untrusted() const { return streams_ && streams_->stats().untrusted > 0; }
-
-  void drive() {
-    const time_point now = io::now();
-    client.handle_timeout(now);
-    if (streams_ && !connected_) return;
-    std::array<std::uint8_t, max_datagram_size> buffer;
-    while (const auto t = client.poll_transmit(now, buffer)) send(t->bytes);
-  }
-  void send(const_bytes message) {
-    if (streams_) {
-      streams_->send(path_, message);
-      return;
-    }
-    asio::error_code ignored;  // A datagram that cannot be sent is a datagram lost.
-    socket_.send(asio::buffer(message.data(), message.size()), 0, ignored);
-  }
-
- private:
-  void receive() {
-    socket_.async_receive(asio::buffer(buffer_), [this](asio::error_code error, std::size_t size) {
-      if (error == asio::error::operation_aborted) return;
-      if (!error) handle({buffer_.data(), size});
-      receive();
-    });
-  }
-  void handle(const_bytes bytes) {
-    const time_point now = io::now();
-    client.handle_input(now, bytes);
-    while (const auto data = client.receive())
-      if (on_data) on_data(now, data->peer, data->bytes);
-  }
-
-  endpoint server_;
-
- public:
-  turn::client client;
-  std::function<void(time_point, const endpoint&, const_bytes)> on_data;
-
- private:
-  asio::ip::udp::socket socket_;
-  std::array<std::uint8_t, 4096> buffer_{};
-  std::optional<io::stream_set> streams_;
-  five_tuple path_;
-  bool connected_ = false;
-};
-
 class measurement {
  public:
   measurement(const turn_options& options, const stun::server_uri& uri)
       : options_{options}, uri_{uri}, end_{io::now() + to_duration(options.timeout_seconds)} {
     found_.uri = stun::to_string(uri);
-    found_.transport = uri.protocol() == transport_protocol::udp ? "udp"
-                       : uri.is_secure()                         ? "tls"
-                                                                 : "tcp";
+    const bool is_udp = uri.protocol() == transport_protocol::udp;
+    found_.transport = uri.is_secure() ? (is_udp ? "dtls" : "tls") : (is_udp ? "udp" : "tcp");
   }
 
   findings run() {
@@ -167,7 +90,6 @@ class measurement {
     if (!address) return fail(exit_code::unreachable, "no address of " + uri_.host), false;
     const endpoint server{*address, uri_.port_number()};
     found_.server = server;
-    const bool is_udp = uri_.protocol() == transport_protocol::udp;
 
     io::trust_store::options trust;
     if (!options_.trust_file.empty()) trust.files.push_back(options_.trust_file);
@@ -179,13 +101,11 @@ class measurement {
     o.transport = uri_.protocol();
     o.credentials = credentials();
     o.families = options_.ipv6 ? turn::client::families::ipv6 : turn::client::families::any;
+    o.channels = turn::client::channel_use::on_request;
     for (auto& l : legs_) {
-      l = std::make_unique<leg>(context_, random_, server, o);
-      if (!is_udp) {
-        l->open_stream(context_, *store, uri_.is_secure(), uri_.host);
-      } else if (!l->open_udp()) {
+      l = std::make_unique<turn_leg>(context_, random_, server, o);
+      if (!l->open(uri_, *store))
         return fail(exit_code::unreachable, "no way to " + to_string(server)), false;
-      }
     }
     return true;
   }
@@ -219,8 +139,9 @@ class measurement {
       time_point next = end;
       for (auto& l : legs_) {
         l->drive();
-        take_events(*l);
-        next = std::min(next, l->client.poll_timeout().value_or(end));
+        take_events(l->client);
+        if (!l->failure().empty()) fail(exit_code::unreachable, l->failure());
+        next = std::min(next, l->poll_timeout().value_or(end));
       }
       if (found_.error) return false;
       if (done()) return true;
@@ -230,16 +151,16 @@ class measurement {
     }
   }
 
-  void take_events(leg& l) {
+  void take_events(turn::client& from) {
     using client = turn::client;
-    while (const auto event = l.client.poll_event()) {
+    while (const auto event = from.poll_event()) {
       if (const auto* yes = std::get_if<client::allocated>(&*event)) {
         found_.mapped = yes->mapped;
-        if (!found_.round_trip) found_.round_trip = l.client.round_trip();
+        if (!found_.round_trip) found_.round_trip = from.round_trip();
       } else if (const auto* no = std::get_if<client::allocation_failed>(&*event)) {
-        allocation_failed(l, no->code, no->reason);
+        allocation_failed(no->code, no->reason);
       } else if (const auto* lost = std::get_if<client::allocation_lost>(&*event)) {
-        allocation_failed(l, lost->code, lost->reason);
+        allocation_failed(lost->code, lost->reason);
       } else if (const auto* denied = std::get_if<client::permission_failed>(&*event)) {
         fail(exit_code::refused, "the server does not relay to itself: " + words(denied->code));
       } else if (const auto* on = std::get_if<client::alternate_server>(&*event)) {
@@ -253,10 +174,8 @@ class measurement {
   static std::string words(stun::error_code code) {
     return fmt::format("{} {}", static_cast<int>(code), turn::name_of(code));
   }
-  void allocation_failed(const leg& l, stun::error_code code, const std::string& reason) {
-    if (l.is_untrusted()) {
-      fail(exit_code::unreachable, "the server's certificate is not trusted");
-    } else if (code == turn::errors::no_answer) {
+  void allocation_failed(stun::error_code code, const std::string& reason) {
+    if (code == turn::errors::no_answer) {
       fail(exit_code::unreachable, reason);
     } else {
       fail(exit_code::refused, "the server says " + words(code));
@@ -279,13 +198,20 @@ class measurement {
   }
 
   bool permit() {
-    for (std::size_t i = 0; i < 2; ++i)
-      (void)legs_[i]->client.bind_channel(io::now(), *found_.relayed[1 - i]);
-    const auto is_bound = [&] {
-      return legs_[0]->client.channel(*found_.relayed[1]) &&
-             legs_[1]->client.channel(*found_.relayed[0]);
+    for (std::size_t i = 0; i < 2; ++i) {
+      const endpoint& peer = *found_.relayed[1 - i];
+      if (options_.send)
+        (void)legs_[i]->client.create_permission(io::now(), peer.address);
+      else
+        (void)legs_[i]->client.bind_channel(io::now(), peer);
+    }
+    const auto is_permitted = [&](std::size_t i) {
+      const endpoint& peer = *found_.relayed[1 - i];
+      return options_.send ? legs_[i]->client.has_permission(peer.address)
+                           : legs_[i]->client.channel(peer).has_value();
     };
-    if (!run_until(end_, is_bound)) return fail(exit_code::timed_out, "no channel in time"), false;
+    if (!run_until(end_, [&] { return is_permitted(0) && is_permitted(1); }))
+      return fail(exit_code::timed_out, "no way between the allocations in time"), false;
     return true;
   }
 
@@ -339,11 +265,7 @@ class measurement {
 
   void close() {
     if (!legs_[0] || !legs_[1]) return;
-    for (auto& l : legs_) {
-      if (!l->client.is_allocated()) continue;
-      l->client.close(io::now());
-      l->drive();
-    }
+    for (auto& l : legs_) l->close();
     // The answers do not matter; that the requests have gone does.
     const auto work = asio::make_work_guard(context_);
     context_.restart();
@@ -355,7 +277,7 @@ class measurement {
   asio::io_context context_;
   io::system_random random_;
   time_point end_;
-  std::array<std::unique_ptr<leg>, 2> legs_;
+  std::array<std::unique_ptr<turn_leg>, 2> legs_;
   findings found_;
 };
 
@@ -424,11 +346,6 @@ exit_code turn(const turn_options& options) {
   const auto uri = stun::server_uri::parse(has_scheme ? options.uri : "turn:" + options.uri);
   if (!uri) {
     fmt::print(stderr, "weft turn: {}: {}\n", options.uri, stun::to_string(uri.error()));
-    return exit_code::usage;
-  }
-  if (uri->is_secure() && uri->protocol() == transport_protocol::udp) {
-    fmt::print(stderr, "weft turn: {}: DTLS is not for this command; try transport=tcp\n",
-               options.uri);
     return exit_code::usage;
   }
   const findings found = measurement{options, *uri}.run();

@@ -13,10 +13,11 @@ struct turn_options {
   std::string credential;
   std::string rest_secret;  ///< Instead of a credential: makes one (TURN REST).
   bool ipv6 = false;        ///< Relayed addresses of IPv6.
+  bool send = false;        ///< Data in indications, not in channels.
   int count = 100;
   int size = 160;  ///< Bytes of each packet: 20 ms of Opus unless said.
   double interval_ms = 10;
-  std::string trust_file;  ///< Further trust anchors for TLS.
+  std::string trust_file;  ///< Further trust anchors for TLS and DTLS.
   bool insecure = false;
   double timeout_seconds = 15;
   bool json = false;
