@@ -139,8 +139,8 @@ class measurement {
       time_point next = end;
       for (auto& l : legs_) {
         l->drive();
-        take_events(l->client);
         if (!l->failure().empty()) fail(exit_code::unreachable, l->failure());
+        take_events(l->client);
         next = std::min(next, l->poll_timeout().value_or(end));
       }
       if (found_.error) return false;
