@@ -125,6 +125,12 @@ void add_turn_server(CLI::App& app, std::function<exit_code()>& chosen) {
   number("--drain-timeout", o->drain_timeout,
          "Seconds that allocations may last once SIGTERM or SIGINT has come");
   list("--alternate", o->alternates, "ADDRESS:PORT to send new clients to meanwhile");
+  CLI::Option* const behaviour =
+      turn->add_option("--behaviour,--behavior", o->behaviour,
+                       "ADDRESS:PORT that tells clients what their NATs do (RFC 5780), by UDP");
+  turn->add_option("--behaviour-alternate", o->behaviour_alternate,
+                   "Another ADDRESS:PORT that this takes: both differ")
+      ->needs(behaviour);
   turn->add_option("--log", o->log, "File for audit events, a line of JSON each; - is stdout");
   weft::cli::add_config_file(*turn);
   turn->callback([o, &chosen] { chosen = [o] { return weft::cli::turn_server(*o); }; });

@@ -17,6 +17,7 @@
 #include <asio/signal_set.hpp>
 #include <asio/steady_timer.hpp>
 
+#include <weft/io/behaviour_server_runner.hpp>
 #include <weft/io/system_random.hpp>
 #include <weft/io/turn_server_runner.hpp>
 
@@ -156,6 +157,14 @@ exit_code turn_server(const turn_server_options& options) {
   if (!runner)
     return complain(exit_code::cannot_listen, "{}: {}", runner.error().what,
                     runner.error().code.message());
+  std::optional<io::behaviour_server_runner> behaviour;
+  if (settings->behaviour) {
+    auto opened =
+        io::behaviour_server_runner::create(executors.front(), random, *settings->behaviour);
+    if (!opened)
+      return complain(exit_code::cannot_listen, "--behaviour: {}", opened.error().message());
+    behaviour.emplace(std::move(*opened));
+  }
   if (log) runner->on_event([&log](time_point, const turn::server::event& e) { log->write(e); });
 
   metrics_page metrics;

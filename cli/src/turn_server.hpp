@@ -38,6 +38,8 @@ struct turn_server_options {
   std::uint16_t metrics_port = 0;
   double drain_timeout = 3600;
   std::vector<std::string> alternates;
+  std::string behaviour;
+  std::string behaviour_alternate;
   std::string log;
 };
 

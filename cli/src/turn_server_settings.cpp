@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::uint16_t turn_port = 3478;  // RFC 8656 §15
 constexpr std::uint16_t turns_port = 5349;
+constexpr std::uint16_t behaviour_port = 3479;  // Next to the port that TURN has.
 
 using transport = io::turn_server_runner::transport;
 using failure = std::string;
@@ -147,6 +148,27 @@ result<std::vector<io::turn_server_runner::relay_address>, failure> relays(
   return all;
 }
 
+result<stun::behaviour_server::options, failure> behaviour(const turn_server_options& options) {
+  const auto is_whole = [](const std::optional<endpoint>& e) {
+    return e && e->address && !e->address.is_unspecified() && e->port != 0;
+  };
+  const auto primary = parse_endpoint(options.behaviour, behaviour_port);
+  if (!is_whole(primary))
+    return fail(fmt::format("--behaviour: {} is no address and port", options.behaviour));
+  stun::behaviour_server::options out{.primary = *primary};
+  if (options.behaviour_alternate.empty()) return out;
+  out.alternate = parse_endpoint(options.behaviour_alternate, behaviour_port + 1);
+  if (!is_whole(out.alternate))
+    return fail(fmt::format("--behaviour-alternate: {} is no address and port",
+                            options.behaviour_alternate));
+  if (out.alternate->address == primary->address || out.alternate->port == primary->port ||
+      out.alternate->address.is_v4() != primary->address.is_v4())
+    return fail(
+        std::string{"--behaviour-alternate: it takes another address of the same family, "
+                    "and another port"});
+  return out;
+}
+
 }  // namespace
 
 turn_users::turn_users(std::string_view realm, stun::rest_users::options rest)
@@ -238,6 +260,11 @@ result<turn_server_settings, std::string> understand(const turn_server_options& 
   auto alternates = endpoints("--alternate", options.alternates, turn_port);
   if (!alternates) return fail(alternates.error());
   s.alternates = std::move(*alternates);
+  if (!options.behaviour.empty()) {
+    const auto discovery = behaviour(options);
+    if (!discovery) return fail(discovery.error());
+    s.behaviour = *discovery;
+  }
   // A server that is behind a NAT has two faces, and peers shall reach neither.
   std::vector<endpoint> own;
   for (const auto& r : s.runner.relays)
@@ -264,6 +291,8 @@ std::string start_up_line(const turn_server_settings& settings,
   for (const auto& l : listeners)
     line += fmt::format("{} {} {}", &l == &listeners.front() ? "" : ",", to_string(l.over),
                         to_string(l.local));
+  if (settings.behaviour)
+    line += fmt::format(", udp {} for behaviour discovery", to_string(settings.behaviour->primary));
   line += "; relaying from";
   for (const auto& r : settings.runner.relays) {
     line +=

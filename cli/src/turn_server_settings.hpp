@@ -9,6 +9,7 @@
 
 #include <weft/core/result.hpp>
 #include <weft/io/turn_server_runner.hpp>
+#include <weft/stun/behaviour_server.hpp>
 #include <weft/stun/rest_credentials.hpp>
 #include <weft/stun/user_store.hpp>
 
@@ -36,6 +37,7 @@ class turn_users final : public stun::user_store {
 struct turn_server_settings {
   io::turn_server_runner::options runner;
   std::vector<endpoint> alternates;
+  std::optional<stun::behaviour_server::options> behaviour;
   stun::rest_users::options rest;
   std::vector<std::pair<std::string, std::string>> users;
   unsigned threads = 1;

@@ -1,6 +1,9 @@
 """coturn's tools against `weft turn-server`."""
 
-from harness import PASSWORD, SECRET, USER, TestCase, run, uclient, weft_server
+import json
+
+from harness import (PASSWORD, SECRET, USER, WEFT, TestCase, free_port, run, uclient,
+                     weft_server)
 
 KNOWN = ("-u", USER, "-w", PASSWORD)
 # Left alone, coturn's client takes TLS and DTLS 1.0 every other time, which RFC 8996 forbids;
@@ -54,3 +57,46 @@ class WeftServer(TestCase):
             said = run("turnutils_stunclient", "-p", server.port, "127.0.0.1")
             self.assertRegex(said.stdout + said.stderr, r"UDP reflexive addr: 127\.0\.0\.1:\d+")
 
+
+
+class BehaviourServer(TestCase):
+    """RFC 5780: nothing is between the tools and the server."""
+
+    def setUp(self):
+        self.port, self.other = free_port(), free_port()
+        self.server = weft_server("--behaviour", f"127.0.0.1:{self.port}",
+                                  "--behaviour-alternate", f"127.0.0.2:{self.other}")
+        self.server.__enter__()
+        self.addCleanup(self.server.__exit__, None, None, None)
+
+    def natdiscovery(self, *arguments):
+        done = run("turnutils_natdiscovery", *arguments, "-L", "127.0.0.1", "-p", self.port,
+                   "127.0.0.1")
+        return done.stdout + done.stderr
+
+    def test_shows_natdiscovery_mapping_and_filtering(self):
+        for padding in ((), ("-P",)):
+            with self.subTest(padding):
+                mapping = self.natdiscovery("-m", *padding)
+                self.assertIn("NAT with Endpoint Independent Mapping!", mapping)
+                self.assertIn(f"Response origin: : 127.0.0.2:{self.port}", mapping)
+                self.assertIn(f"Other addr: : 127.0.0.2:{self.other}", mapping)
+                filtering = self.natdiscovery("-f", *padding)
+                self.assertIn("NAT with Endpoint Independent Filtering!", filtering)
+                self.assertIn(f"Response origin: : 127.0.0.2:{self.other}", filtering)
+
+    def test_shows_natdiscovery_hairpinning_collisions_and_lifetimes(self):
+        self.assertIn("successful hairpinning", self.natdiscovery("-H"))
+        self.assertIn("UDP reflexive addr: 127.0.0.3:", self.natdiscovery("-c", "-A", "127.0.0.3"))
+        self.assertIn("RFC 5780 response 2", self.natdiscovery("-t", "-T", 1))
+
+    def test_answers_stunclient_from_and_to_other_ports(self):
+        done = run("turnutils_stunclient", "-f", "-p", self.port, "127.0.0.1")
+        self.assertIn("RFC 5780 response 3", done.stdout + done.stderr)
+
+    def test_tells_weft_stun_what_there_is(self):
+        done = run(WEFT, "stun", "--behaviour", "--json", f"stun:127.0.0.1:{self.port}")
+        said = json.loads(done.stdout)["behaviour"]
+        self.assertEqual(
+            (said["mapping"], said["filtering"], said["translated"], said["hairpin"]),
+            ("endpoint-independent", "endpoint-independent", False, True))
