@@ -170,6 +170,12 @@ void add_turn(CLI::App& app, std::function<exit_code()>& chosen) {
   turn->add_option("--rest-secret", o->rest_secret,
                    "Make credentials of this secret instead (TURN REST)")
       ->excludes(credential);
+  CLI::Option* const mac_key =
+      turn->add_option("--mac-key", o->mac_key, "The key that came with the access token");
+  turn->add_option("--access-token", o->access_token,
+                   "Access token in base 64 (RFC 7635); --username is its key's id")
+      ->excludes(credential)
+      ->needs(mac_key);
   turn->add_flag("--ipv6", o->ipv6, "Relay from IPv6 addresses");
   turn->add_flag("--send", o->send, "Send data in indications instead of channels");
   turn->add_option("--count", o->count, "Packets to send")

@@ -18,6 +18,7 @@
 #include <weft/io/asio.hpp>
 #include <weft/io/dns_resolver.hpp>
 #include <weft/io/system_random.hpp>
+#include <weft/stun/base64.hpp>
 #include <weft/stun/rest_credentials.hpp>
 #include <weft/stun/uri.hpp>
 #include <weft/turn/client.hpp>
@@ -99,7 +100,15 @@ class measurement {
 
     turn::client::options o;
     o.transport = uri_.protocol();
-    o.credentials = credentials();
+    if (!options_.access_token.empty()) {
+      auto token = stun::decode_base64(options_.access_token);
+      if (!token) return fail(exit_code::usage, "--access-token is not base 64"), false;
+      const const_bytes key = as_bytes(options_.mac_key);
+      o.credentials = stun::token_credentials{
+          options_.username, std::move(*token), {key.begin(), key.end()}};
+    } else {
+      o.credentials = password();
+    }
     o.families = options_.ipv6 ? turn::client::families::ipv6 : turn::client::families::any;
     o.channels = turn::client::channel_use::on_request;
     for (auto& l : legs_) {
@@ -110,7 +119,7 @@ class measurement {
     return true;
   }
 
-  stun::password_credentials credentials() const {
+  stun::password_credentials password() const {
     if (options_.rest_secret.empty()) return {options_.username, options_.credential};
     const auto expiry = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()) +
                         std::chrono::hours{1};

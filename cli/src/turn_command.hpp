@@ -12,6 +12,8 @@ struct turn_options {
   std::string username;
   std::string credential;
   std::string rest_secret;  ///< Instead of a credential: makes one (TURN REST).
+  std::string access_token;  ///< Base 64; then `username` is the key's id (RFC 7635).
+  std::string mac_key;       ///< What came with the token, as text.
   bool ipv6 = false;        ///< Relayed addresses of IPv6.
   bool send = false;        ///< Data in indications, not in channels.
   int count = 100;

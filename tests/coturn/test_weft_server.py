@@ -1,6 +1,9 @@
 """coturn's tools against `weft turn-server`."""
 
+import base64
 import json
+import os
+import time
 
 from harness import (PASSWORD, SECRET, USER, WEFT, TestCase, free_port, run, uclient,
                      weft_server)
@@ -57,6 +60,26 @@ class WeftServer(TestCase):
             said = run("turnutils_stunclient", "-p", server.port, "127.0.0.1")
             self.assertRegex(said.stdout + said.stderr, r"UDP reflexive addr: 127\.0\.0\.1:\d+")
 
+
+    # uclient -J is not among these: it signs with 16 of the 20 octets of a token's MAC key.
+    def test_takes_tokens_that_turnutils_oauth_makes(self):
+        for algorithm, size in {"A128GCM": 16, "A256GCM": 32}.items():
+            key = base64.b64encode(os.urandom(size)).decode()
+            with self.subTest(algorithm), weft_server("--oauth-key", f"kid:{key}", "--server-name",
+                                                      "turn.example.org") as server:
+                self.assertEqual(measured(server, key, algorithm, "turn.example.org"), 0)
+                self.assertEqual(measured(server, key, algorithm, "another.example.org"), 5)
+
+
+def measured(server, key, algorithm, server_name):
+    """The exit status of `weft turn` with a token that turnutils_oauth has made."""
+    mac_key = base64.b64encode(os.urandom(15))  # As text it has 20 octets, what HMAC-SHA-1 takes.
+    made = run("turnutils_oauth", "-e", "-i", server_name, "-j", "kid", "-k", key, "-l",
+               int(time.time()), "-m", 3600, "-n", algorithm, "-p",
+               base64.b64encode(mac_key).decode(), "-r", 600)
+    token = json.loads(made.stdout)
+    return run(WEFT, "turn", f"turn:127.0.0.1:{server.port}", "--username", token["kid"],
+               "--access-token", token["access_token"], "--mac-key", token["key"]).returncode
 
 
 class BehaviourServer(TestCase):
