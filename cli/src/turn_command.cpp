@@ -104,8 +104,8 @@ class measurement {
       auto token = stun::decode_base64(options_.access_token);
       if (!token) return fail(exit_code::usage, "--access-token is not base 64"), false;
       const const_bytes key = as_bytes(options_.mac_key);
-      o.credentials = stun::token_credentials{
-          options_.username, std::move(*token), {key.begin(), key.end()}};
+      o.credentials =
+          stun::token_credentials{options_.username, std::move(*token), {key.begin(), key.end()}};
     } else {
       o.credentials = password();
     }

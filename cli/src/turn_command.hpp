@@ -11,11 +11,11 @@ struct turn_options {
   std::string uri;  ///< `turn:` or `turns:`; a host alone is meant as `turn:`.
   std::string username;
   std::string credential;
-  std::string rest_secret;  ///< Instead of a credential: makes one (TURN REST).
+  std::string rest_secret;   ///< Instead of a credential: makes one (TURN REST).
   std::string access_token;  ///< Base 64; then `username` is the key's id (RFC 7635).
   std::string mac_key;       ///< What came with the token, as text.
-  bool ipv6 = false;        ///< Relayed addresses of IPv6.
-  bool send = false;        ///< Data in indications, not in channels.
+  bool ipv6 = false;         ///< Relayed addresses of IPv6.
+  bool send = false;         ///< Data in indications, not in channels.
   int count = 100;
   int size = 160;  ///< Bytes of each packet: 20 ms of Opus unless said.
   double interval_ms = 10;

@@ -111,6 +111,38 @@ TEST_SUITE("turn/client: permissions and channels") {
     CHECK(peers_in(s.request(epoch, methods::create_permission)) == std::set{numbered(2)});
   }
 
+  TEST_CASE("Peers of special-purpose addresses are asked for apart: 403 to them delays no other") {
+    const auto address = [](const char* text) { return *weft::ip_address::parse(text); };
+    const std::set doubtful{address("192.168.1.2"), address("fd00::2"), address("100.64.0.2")};
+    const std::set others{address("8.8.8.8"), address("2606:4700::1111"), address("9.9.9.9")};
+    scripted_server s;
+    s.allocate(epoch);
+    for (const char* peer :
+         {"8.8.8.8", "192.168.1.2", "fd00::2", "2606:4700::1111", "100.64.0.2", "9.9.9.9"})
+      REQUIRE(s.client.create_permission(epoch, address(peer)));
+    const auto first = s.request(epoch, methods::create_permission);
+    CHECK(peers_in(first) == others);
+    s.succeed(epoch, first);
+    for (const auto& peer : others) CHECK(s.client.has_permission(peer));
+    const auto second = s.request(epoch, methods::create_permission);
+    CHECK(peers_in(second) == doubtful);
+    s.refuse(epoch, second, errors::forbidden);
+    for (std::size_t i = 0; i < doubtful.size(); ++i)
+      s.succeed(epoch, s.request(epoch, methods::create_permission));
+    CHECK_FALSE(s.raw_request(epoch));
+    for (const auto& peer : doubtful) CHECK(s.client.has_permission(peer));
+  }
+
+  TEST_CASE("A special-purpose peer that comes first leaves the others together") {
+    scripted_server s;
+    s.allocate(epoch);
+    REQUIRE(s.client.create_permission(epoch, peer_a.address));
+    for (unsigned i = 0; i < 16; ++i) REQUIRE(s.client.create_permission(epoch, numbered(i)));
+    CHECK(peers_in(s.request(epoch, methods::create_permission)) == std::set{peer_a.address});
+    CHECK(peers_in(s.request(epoch, methods::create_permission)).size() == 16);
+    CHECK_FALSE(s.raw_request(epoch));
+  }
+
   TEST_CASE("Permissions and channels are bounded") {
     options o;
     o.max_permissions = 3;

@@ -1,5 +1,7 @@
 #include <algorithm>
 
+#include <weft/turn/address_policy.hpp>
+
 #include "client_implementation.hpp"
 
 namespace weft::turn {
@@ -9,6 +11,11 @@ namespace {
 constexpr int close_requests = 3;
 constexpr int close_last_wait = 4;
 constexpr duration close_wait_over_stream = std::chrono::seconds{3};
+
+// Most servers forbid such peers, and with one of them the whole request.
+bool may_be_forbidden(const ip_address& peer) {
+  return address_policy{}.refuses(peer, std::nullopt).has_value();
+}
 
 }  // namespace
 
@@ -61,9 +68,10 @@ client::implementation::transaction* client::implementation::begin_permissions()
   const auto first = std::ranges::find_if(all, &permission::due);
   if (first == all.end()) return nullptr;
   transaction& t = begin(request_kind::permissions);
+  const bool is_doubtful = may_be_forbidden(first->address);
   std::size_t count = 0;
   for (permission& p : all) {
-    if (!p.due || (p.alone && count > 0)) continue;
+    if (!p.due || (p.alone && count > 0) || may_be_forbidden(p.address) != is_doubtful) continue;
     p.due = false;
     p.request = t.number;
     if (++count == peer_table::max_in_request || p.alone) break;
