@@ -53,6 +53,7 @@ class WeftServer(TestCase):
                 "more requests": (*to, "-y", "-c", "-G", "127.0.0.1"),
                 "wrong requests": (*to, "-y", "-c", "-N", "127.0.0.1"),
                 "TCP allocations": (*to, "-T", "127.0.0.1"),
+                "mobility": (*to, "-M", "-y", "-c", "127.0.0.1"),
             }, uclient)
 
     def test_tells_the_addresses_that_coturns_stunclient_asks_for(self):

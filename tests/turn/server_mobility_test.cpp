@@ -62,6 +62,19 @@ TEST_SUITE("turn/server_mobility") {
     CHECK(t.server.usage().allocations == 0);
   }
 
+  TEST_CASE("a client that only receives has moved when it asks for something (deviation)") {
+    turn_fixture t;
+    auto before = t.udp(1000), after = t.udp(2000);
+    const auto a = allocate_mobile(t, before);
+    REQUIRE(a == 200);
+    REQUIRE(t.bind(before, 0x4000, peer_a) == 200);
+    REQUIRE(move(t, after, ticket_of(a)) == 200);
+    CHECK(t.from_peer(t.relay(), peer_a, "x")->first == before.path);
+    CHECK(t.bind(after, 0x4000, peer_a) == 200);
+    CHECK(t.from_peer(t.relay(), peer_a, "x")->first == after.path);
+    CHECK(t.refresh(before) == 437);
+  }
+
   TEST_CASE("RFC 8016 §3.2.2: a retransmission with the old ticket gets the same answer") {
     turn_fixture t;
     auto before = t.udp(1000), after = t.udp(2000), other = t.udp(3000);

@@ -144,6 +144,9 @@ allocation* server_core::require_allocation(const request& r) {
     refuse(r.sender(), errors::wrong_credentials);
     return nullptr;
   }
+  // Deviation from RFC 8016 §3.2.2, where only data ends the old 5-tuple: clients that only
+  // receive would never have moved.
+  if (a->moving_to == r.client) finish_move(*a);
   return a;
 }
 
