@@ -13,8 +13,8 @@ using peer::connection;
 /// A channel that may lose messages is given so long to return one.
 constexpr duration patience = std::chrono::seconds{1};
 constexpr duration tick_length = std::chrono::milliseconds{20};
-/// Local sockets are gathered at once; this is for what nobody expects.
-constexpr duration gathering_limit = std::chrono::seconds{5};
+/// A server that has not answered by then is done without: no candidates follow an offer.
+constexpr duration gathering_limit = std::chrono::seconds{2};
 /// One message of the largest size fits below it.
 constexpr std::size_t low_threshold = 256 * 1024;
 

@@ -43,7 +43,7 @@ class echo_sessions {
     /// And without a connection for so long, which spans a person's slowest signalling.
     duration setup = std::chrono::seconds{30};
     /// An answer waits so long for candidates, since none can follow it.
-    duration gathering = std::chrono::seconds{5};
+    duration gathering = std::chrono::seconds{2};
     io::peer_runner::options peers{};  ///< What they are made with: servers, networks.
     /// Told of what happens, one line each.
     std::function<void(std::string_view line)> log;

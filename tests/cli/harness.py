@@ -86,7 +86,7 @@ def fake_server(respond):
 
     class Handler(BaseHTTPRequestHandler):
         def do(self):
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
             respond(self)
 
         do_POST = do_PATCH = do_DELETE = do

@@ -1,17 +1,13 @@
-"""weft turn, against coturn where it is installed and against weft turn-server."""
+"""weft turn, and what it says; tests/coturn has it relay in all ways."""
 
 import contextlib
 import json
-import os
-import shutil
-import subprocess
 import tempfile
 import unittest
 
 from harness import program
 from stun_test import certificate, free_ports, wait_for
 
-COTURN = shutil.which("turnserver")
 ALICE = ("--username", "alice", "--credential", "secret")
 
 
@@ -20,24 +16,6 @@ def measure(*arguments):
     with program("turn", "--json", "--count", "20", "--interval", "5", *arguments) as process:
         out, err = process.communicate(timeout=60)
         return process.returncode, json.loads(out) if out else err
-
-
-@contextlib.contextmanager
-def coturn(directory, *arguments):
-    key, cert = certificate(directory)
-    port, tls = free_ports(2)
-    process = subprocess.Popen(
-        [COTURN, "-n", "--log-file", "stdout", "-L", "127.0.0.1", "-E", "127.0.0.1", "-p",
-         str(port), "--tls-listening-port", str(tls), "--cert", cert, "--pkey", key, "--no-cli",
-         "--allow-loopback-peers", "--realm", "example.org", "--userdb",
-         os.path.join(directory, "db"), "--pidfile", os.path.join(directory, "pid"), *arguments],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_for(port)
-        yield port, tls, cert
-    finally:
-        process.kill()
-        process.wait()
 
 
 @contextlib.contextmanager
@@ -67,6 +45,7 @@ class Measurements(unittest.TestCase):
         self.check("udp", f"turn:127.0.0.1:{port}", *ALICE)
         self.check("tcp", f"turn:127.0.0.1:{port}?transport=tcp", *ALICE)
         self.check("tls", f"turns:localhost:{tls}", "--ca", cert, *ALICE)
+        self.check("dtls", f"turns:localhost:{tls}?transport=udp", "--ca", cert, *ALICE)
         code, said = measure(f"turns:localhost:{tls}", *ALICE)
         self.assertEqual(code, 4)
         self.assertIn("not trusted", said["error"])
@@ -74,21 +53,7 @@ class Measurements(unittest.TestCase):
         self.assertEqual(code, 5)
         self.assertIn("401", said["error"])
 
-    @unittest.skipUnless(COTURN, "coturn is not installed")
-    def test_coturn_by_udp_tcp_and_tls(self):
-        with tempfile.TemporaryDirectory() as directory, \
-                coturn(directory, "-a", "-u", "alice:secret") as server:
-            self.check_all(*server)
-
-    @unittest.skipUnless(COTURN, "coturn is not installed")
-    def test_coturn_with_a_shared_secret(self):
-        with tempfile.TemporaryDirectory() as directory, \
-                coturn(directory, "--use-auth-secret", "--static-auth-secret=shared") as server:
-            self.check("udp", f"turn:127.0.0.1:{server[0]}", "--rest-secret", "shared")
-            code, said = measure(f"turn:127.0.0.1:{server[0]}", "--rest-secret", "other")
-            self.assertEqual(code, 5, said)
-
-    def test_weft_turn_server_by_udp_tcp_and_tls(self):
+    def test_weft_turn_server_by_every_transport(self):
         with tempfile.TemporaryDirectory() as directory, \
                 turn_server(directory, "--allow-peer", "127.0.0.0/8") as server:
             self.check_all(*server)
@@ -103,8 +68,7 @@ class Measurements(unittest.TestCase):
 
 class Failures(unittest.TestCase):
     def test_what_is_no_uri_of_a_turn_server(self):
-        for uri in ("stun:127.0.0.1", "turn://a", "turn:a:0", "turn:a?transport=sctp",
-                    "turns:a?transport=udp"):
+        for uri in ("stun:127.0.0.1", "turn://a", "turn:a:0", "turn:a?transport=sctp"):
             code, _ = measure(uri)
             self.assertEqual(code, 2, uri)
 
