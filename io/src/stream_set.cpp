@@ -10,8 +10,8 @@
 
 #include <weft/io/asio.hpp>
 
-#include "client_stream.hpp"
-#include "turn_server_stream.hpp"
+#include "byte_stream.hpp"
+#include "tls_stream.hpp"
 
 namespace weft::io {
 namespace {
@@ -166,7 +166,7 @@ class stream_set::state : public std::enable_shared_from_this<state> {
     request about;
     tcp::socket socket;  ///< Until there is a stream.
     asio::steady_timer timer;
-    std::shared_ptr<turn_server_stream> stream;
+    std::shared_ptr<byte_stream> stream;
     std::vector<std::uint8_t> first;
     bool is_open = false;
   };

@@ -59,7 +59,12 @@ void turn_server_dtls::attend(time_point now, sessions::iterator at) {
       over = true;
     }
   }
-  if (over) return forget(at);
+  if (over) {
+    const bool was_connected = c.connected;
+    forget(at);
+    if (was_connected) out_.ended(client);
+    return;
+  }
   const time_point idle = c.heard + options_.idle_timeout;
   const time_point due = std::min(c.session.poll_timeout().value_or(idle), idle);
   // One that comes too early asks again.

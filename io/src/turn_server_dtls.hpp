@@ -31,12 +31,15 @@ class turn_server_dtls {
     std::size_t max_sessions = 0;
   };
 
-  /// Both are good until they return.
+  /// What they are given is good until they return.
   struct outlets {
     /// A datagram for a client's address.
     std::function<void(const five_tuple&, const_bytes)> send;
     /// What a client has said.
     std::function<void(const five_tuple&, const_bytes)> deliver;
+    /// A client's session that was connected has ended, by an alert that only the client can have
+    /// sent.
+    std::function<void(const five_tuple&)> ended;
   };
 
   turn_server_dtls(dtls::certificate identity, const options& opts, outlets out);

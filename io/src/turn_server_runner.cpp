@@ -50,9 +50,9 @@ turn_server_runner::~turn_server_runner() = default;
 result<turn_server_runner, turn_server_runner::open_error> turn_server_runner::create(
     std::span<const asio::any_io_executor> executors, stun::user_store& users,
     random_source& random, const options& opts) {
-  std::optional<turn_server_tls> tls;
+  std::optional<tls_server_identity> tls;
   if (wants_certificate(opts)) {
-    auto loaded = turn_server_tls::load(opts.certificate_file, opts.key_file);
+    auto loaded = tls_server_identity::load(opts.certificate_file, opts.key_file);
     if (!loaded)
       return fail(open_error{opts.certificate_file + ", " + opts.key_file, loaded.error()});
     tls = std::move(*loaded);

@@ -254,6 +254,10 @@ void turn_server_shard::start_dtls() {
                                     [this](const five_tuple& client, const_bytes message) {
                                       take_from_client(io::now(), client.local, client.remote, {},
                                                        keep(message));
+                                    },
+                                .ended =
+                                    [this](const five_tuple& client) {
+                                      shared_.machine->handle_disconnected(io::now(), client);
                                     }});
 }
 

@@ -16,11 +16,11 @@
 #include <asio/ip/tcp.hpp>
 #include <asio/steady_timer.hpp>
 
+#include "byte_stream.hpp"
 #include "turn_server_batch.hpp"
 #include "turn_server_dtls.hpp"
 #include "turn_server_shared.hpp"
 #include "turn_server_sockets.hpp"
-#include "turn_server_stream.hpp"
 
 namespace weft::io {
 
@@ -112,7 +112,7 @@ class turn_server_shard {
 
   // Clients' connections
   struct client_stream {
-    std::shared_ptr<turn_server_stream> stream;
+    std::shared_ptr<byte_stream> stream;
     bool open = false;
     std::optional<turn::connection_id> joined{};
   };
@@ -136,7 +136,7 @@ class turn_server_shard {
   };
   struct peer_stream {
     std::shared_ptr<asio::ip::tcp::socket> socket;  ///< Until a client takes it over.
-    std::shared_ptr<turn_server_stream> stream{};
+    std::shared_ptr<byte_stream> stream{};
     five_tuple client{};
   };
   void accept_peers(const std::shared_ptr<tcp_relay>& relay);

@@ -100,7 +100,7 @@ void turn_server_shard::client_sent(const five_tuple& client, const_bytes bytes)
   if (const auto joined = found->second.joined) {
     const auto peer = peers_.find(*joined);
     if (peer == peers_.end() || !peer->second.stream) return;
-    turn_server_stream& to = *peer->second.stream;
+    byte_stream& to = *peer->second.stream;
     to.write(bytes, {}, 0);
     if (to.backlog() > shared_.options.stream_backlog) found->second.stream->pause();
     const std::lock_guard held{shared_.mutex};
@@ -341,7 +341,7 @@ void turn_server_shard::peer_sent(turn::connection_id id, const_bytes bytes) {
   if (peer == peers_.end()) return;
   const auto client = streams_.find(peer->second.client);
   if (client == streams_.end()) return;
-  turn_server_stream& to = *client->second.stream;
+  byte_stream& to = *client->second.stream;
   to.write(bytes, {}, 0);
   if (to.backlog() > shared_.options.stream_backlog) peer->second.stream->pause();
   const std::lock_guard held{shared_.mutex};

@@ -12,7 +12,7 @@
 
 #include <weft/dtls/certificate.hpp>
 
-#include "turn_server_stream.hpp"
+#include "tls_stream.hpp"
 
 namespace weft::io {
 
@@ -44,7 +44,7 @@ class turn_server_shared {
   // Set before the executors run
   const turn_server_runner::options options;
   std::vector<turn_server_runner::listener> listeners;
-  std::optional<turn_server_tls> tls;
+  std::optional<tls_server_identity> tls;
   std::optional<dtls::certificate> identity;  ///< For DTLS.
   turn_server_runner::event_handler on_event;
   std::vector<std::unique_ptr<turn_server_shard>> shards;

@@ -1,5 +1,5 @@
-#ifndef WEFT_IO_SRC_TURN_SERVER_BASIC_STREAM_HPP
-#define WEFT_IO_SRC_TURN_SERVER_BASIC_STREAM_HPP
+#ifndef WEFT_IO_SRC_BASIC_BYTE_STREAM_HPP
+#define WEFT_IO_SRC_BASIC_BYTE_STREAM_HPP
 
 #include <array>
 #include <chrono>
@@ -11,17 +11,18 @@
 #include <asio/steady_timer.hpp>
 #include <asio/write.hpp>
 
-#include "turn_server_stream.hpp"
+#include <weft/core/time.hpp>
+
+#include "byte_stream.hpp"
 
 namespace weft::io {
 
 /// What streams in the clear and under TLS have in common.
 template <class Stream>
-class turn_server_basic_stream
-    : public turn_server_stream,
-      public std::enable_shared_from_this<turn_server_basic_stream<Stream>> {
+class basic_byte_stream : public byte_stream,
+                          public std::enable_shared_from_this<basic_byte_stream<Stream>> {
  public:
-  explicit turn_server_basic_stream(Stream stream)
+  explicit basic_byte_stream(Stream stream)
       : stream_{std::move(stream)}, timer_{stream_.get_executor()} {}
 
   void write(const_bytes head, const_bytes body, std::size_t zeros) override {
@@ -48,6 +49,7 @@ class turn_server_basic_stream
   void close() override {
     if (std::exchange(closed_, true)) return;
     timer_.cancel();
+    if (leaving_.empty()) say_farewell();
     // They may hold what holds this; but one of them may be what is calling.
     asio::post(stream_.get_executor(), [self = this->shared_from_this()] { self->handlers_ = {}; });
     std::error_code ignored;
@@ -56,6 +58,9 @@ class turn_server_basic_stream
   }
 
  protected:
+  /// The last that is written to the socket, if it can be written at once.
+  virtual void say_farewell() {}
+
   void begin(handlers h) { handlers_ = std::move(h); }
 
   void opened() {
@@ -121,4 +126,4 @@ class turn_server_basic_stream
 
 }  // namespace weft::io
 
-#endif  // WEFT_IO_SRC_TURN_SERVER_BASIC_STREAM_HPP
+#endif  // WEFT_IO_SRC_BASIC_BYTE_STREAM_HPP

@@ -1,15 +1,15 @@
-#include "turn_server_stream.hpp"
+#include "byte_stream.hpp"
 
 #include <asio/post.hpp>
 
-#include "turn_server_basic_stream.hpp"
+#include "basic_byte_stream.hpp"
 
 namespace weft::io {
 namespace {
 
-class plain_stream final : public turn_server_basic_stream<asio::ip::tcp::socket> {
+class plain_stream final : public basic_byte_stream<asio::ip::tcp::socket> {
  public:
-  using turn_server_basic_stream::turn_server_basic_stream;
+  using basic_byte_stream::basic_byte_stream;
 
   void start(handlers h) override {
     begin(std::move(h));
@@ -19,7 +19,7 @@ class plain_stream final : public turn_server_basic_stream<asio::ip::tcp::socket
 
 }  // namespace
 
-std::shared_ptr<turn_server_stream> make_plain_stream(asio::ip::tcp::socket socket) {
+std::shared_ptr<byte_stream> make_plain_stream(asio::ip::tcp::socket socket) {
   return std::make_shared<plain_stream>(std::move(socket));
 }
 

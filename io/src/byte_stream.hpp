@@ -1,26 +1,21 @@
-#ifndef WEFT_IO_SRC_TURN_SERVER_STREAM_HPP
-#define WEFT_IO_SRC_TURN_SERVER_STREAM_HPP
+#ifndef WEFT_IO_SRC_BYTE_STREAM_HPP
+#define WEFT_IO_SRC_BYTE_STREAM_HPP
 
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <memory>
-#include <string>
-#include <system_error>
 
 #include <asio/ip/tcp.hpp>
 
 #include <weft/core/bytes.hpp>
-#include <weft/core/result.hpp>
-#include <weft/core/time.hpp>
 
 namespace weft::io {
 
-/// One TCP connection of a TURN server, with or without TLS.
+/// One TCP connection, with or without TLS, from either end.
 ///
 /// Lives as long as a handler of its own is under way: whoever lets go of it calls `close`,
 /// after which none of the handlers below is called.
-class turn_server_stream {
+class byte_stream {
  public:
   struct handlers {
     std::function<void()> on_open;              ///< TLS is done, where there is any.
@@ -29,7 +24,7 @@ class turn_server_stream {
     std::function<void()> on_drained;           ///< Everything written has left.
   };
 
-  virtual ~turn_server_stream() = default;
+  virtual ~byte_stream() = default;
 
   /// Begins: `on_open` comes from the event loop.
   virtual void start(handlers h) = 0;
@@ -41,26 +36,13 @@ class turn_server_stream {
   virtual void resume() = 0;
   /// After what has been written, but no later than in a second.
   virtual void close_when_drained() = 0;
+  /// At once; what was written may be lost. Waits for nobody.
   virtual void close() = 0;
 };
 
-std::shared_ptr<turn_server_stream> make_plain_stream(asio::ip::tcp::socket socket);
-
-/// Certificate and key of a server, for many connections.
-class turn_server_tls {
- public:
-  /// Fails with the library's error if a file is not what it should be.
-  static result<turn_server_tls, std::error_code> load(const std::string& certificate_file,
-                                                       const std::string& key_file);
-
-  std::shared_ptr<turn_server_stream> make_stream(asio::ip::tcp::socket socket,
-                                                  duration handshake_timeout) const;
-
- private:
-  struct context;
-  std::shared_ptr<context> context_;
-};
+/// A connection that is there, in the clear.
+std::shared_ptr<byte_stream> make_plain_stream(asio::ip::tcp::socket socket);
 
 }  // namespace weft::io
 
-#endif  // WEFT_IO_SRC_TURN_SERVER_STREAM_HPP
+#endif  // WEFT_IO_SRC_BYTE_STREAM_HPP
