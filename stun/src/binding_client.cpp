@@ -26,18 +26,6 @@ long_term_client make_long_term(const binding_client::options& o) {
   return o.long_term ? long_term_client{*o.long_term, o.authentication} : long_term_client{};
 }
 
-// The server to go to: the first of the family that we can reach (RFC 8489 §10).
-std::optional<endpoint> alternate_to(const endpoint& server, const message_view& response) {
-  for (const attribute_view& attribute : response.attributes()) {
-    if (attribute.type != attribute_type::alternate_server) continue;
-    const auto address = detail::decode_address(attribute.value, {});
-    if (address && address->address.is_v4() == server.address.is_v4() && address->port != 0 &&
-        !address->address.is_unspecified() && !address->address.is_multicast())
-      return address;
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 binding_client::binding_client(random_source& random, const endpoint& server)
@@ -168,7 +156,7 @@ bool binding_client::follow(const message_view& response) {
   if (options_.follow == redirection::never ||
       (options_.follow == redirection::if_authentic && !is_signed))
     return false;
-  const auto alternate = alternate_to(server_, response);
+  const auto alternate = response.alternate_to(server_);
   if (!alternate ||
       visited_.size() >= static_cast<std::size_t>(std::max(options_.max_redirects, 0)))
     return false;

@@ -153,7 +153,7 @@ long_term_verdict long_term_client::examine_challenge(const message_view& respon
   if (!offered && !offered_.empty()) return bid_down;
   // Without both there is nothing to sign with; RFC 8489 §9.2.4 has the server send them.
   const std::string_view next_realm = realm.value_or(realm_);
-  if (!nonce || next_realm.empty() || !detail::is_sendable_text(*nonce) ||
+  if (!nonce || nonce->empty() || next_realm.empty() || !detail::is_sendable_text(*nonce) ||
       !detail::is_sendable_text(next_realm) || nonce->size() + next_realm.size() > max_echoed_text)
     return attempt.is_signed() ? discard : refused;
 

@@ -325,7 +325,7 @@ TEST_SUITE("stun/long_term_client") {
          {error(401, {}), error(401, {{attribute::realm, text("example.org")}}),
           error(401, {{attribute::nonce, text("n")}}), challenge(401, std::string(128, 'n')),
           challenge(401, std::string(764, 'n')), challenge(401, "n", std::string(128, 'r')),
-          challenge(438, "n", "")}) {
+          challenge(438, "n", ""), challenge(401, "")}) {
       exchange e;
       e.request();
       CHECK(e.examine(bytes) == verdict::refused);

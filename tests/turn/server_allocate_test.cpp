@@ -303,6 +303,29 @@ TEST_SUITE("turn/server_allocate") {
     CHECK(t.allocate(none) == 200);
   }
 
+  TEST_CASE("a relay that breaks while the other family's is still being opened is left out") {
+    turn_fixture t;
+    t.manual = true;
+    auto client = t.udp(1000);
+    CHECK(t.allocate(client, [](stun::message_builder& m) { add_additional_address_family(m); }) ==
+          0);
+    const auto orders = t.opened;
+    REQUIRE(orders.size() == 2);
+    t.answer_open(orders[0]);
+    t.server.relay_failed(t.now, orders[0].relay);
+    t.run();
+    CHECK(t.replies.empty());
+    t.answer_open(orders[1]);
+    t.run();
+    REQUIRE(t.replies.size() == 1);
+    const auto m = *stun::message_view::parse(t.replies[0].second);
+    CHECK(m.type_class() == stun::message_class::success);
+    const auto error = find_address_error(m);
+    REQUIRE(error);
+    CHECK(error->family == orders[0].family);
+    CHECK(t.server.usage().relays == 1);
+  }
+
   TEST_CASE("RFC 8656 §7.2: EVEN-PORT, with the next port kept for who has the token") {
     turn_fixture t;
     auto first = t.udp(1000);
@@ -375,6 +398,29 @@ TEST_SUITE("turn/server_allocate") {
     auto third = t.udp(1002);
     CHECK(t.allocate(third, [&](stun::message_builder& m) { add_reservation_token(m, token); }) ==
           508);
+  }
+
+  TEST_CASE("reservations count as allocations of who made them") {
+    server::options opts;
+    opts.allocations_per_user = 3;
+    turn_fixture t{opts};
+    const auto reserve = [&](test_client& client) {
+      return t.allocate(client, [](stun::message_builder& m) {
+        add_even_port(m, even_port::even_and_reserve_next);
+      });
+    };
+    for (std::uint16_t i = 0; i < 3; ++i) {
+      auto client = t.udp(static_cast<std::uint16_t>(1000 + i));
+      REQUIRE(reserve(client) == 200);
+      REQUIRE(t.refresh(client, 0) == 200);
+    }
+    auto next = t.udp(2000), other = t.udp(2001, "bob", "hidden");
+    CHECK(reserve(next) == 486);
+    CHECK(t.allocate(next) == 200);
+    CHECK(reserve(other) == 200);
+    t.wait(std::chrono::seconds{31});
+    REQUIRE(t.refresh(next, 0) == 200);
+    CHECK(reserve(next) == 200);
   }
 
   TEST_CASE("a reserved relay that breaks, and one that is lost while a client has it") {

@@ -228,6 +228,29 @@ TEST_SUITE("turn/server_auth") {
     CHECK(t.allocate(client) == 200);
   }
 
+  TEST_CASE("flood: who has an allocation is answered however many strangers there are") {
+    server::options opts;
+    opts.stranger_replies = 100;
+    opts.authentication.nonce_lifetime = 5min;
+    turn_fixture t{opts};
+    auto client = t.udp(1000);
+    REQUIRE(t.allocate(client) == 200);
+    t.now += 599s;
+    const auto request = bare_allocate({});
+    std::array<std::uint8_t, 1500> buffer{};
+    for (std::uint8_t i = 0; i < 250; ++i) {
+      t.server.handle_input(t.now, {listener, at("9.9.9." + std::to_string(i), 1000)}, request);
+      while (t.server.poll_transmit(t.now, buffer)) {
+      }
+    }
+    REQUIRE(t.server.stats().stranger_limited >= 100);
+    const auto stale = t.server.stats().challenges;
+    CHECK(t.refresh(client) == 200);
+    CHECK(t.server.stats().challenges == stale + 1);
+    auto stranger = t.udp(1001);
+    CHECK(t.allocate(stranger) == 0);
+  }
+
   TEST_CASE("flood: one victim gets no more than its allowance and 1.6 times what came") {
     turn_fixture t;
     const five_tuple victim{listener, at("7.7.7.7", 53), transport_protocol::udp};

@@ -157,9 +157,21 @@ TEST_SUITE("turn/server_mobility") {
     t.run();
     CHECK(t.server.usage().allocations == 1);
     CHECK_FALSE(t.from_peer(t.relay(), peer_a, "x"));
-    auto after = t.tcp(2000);
-    REQUIRE(move(t, after, ticket_of(a)) == 200);
+    auto second = t.tcp(2000);
+    const auto b = move(t, second, ticket_of(a));
+    REQUIRE(b == 200);
+    CHECK(t.from_peer(t.relay(), peer_a, "x")->first == second.path);
+
+    // Again and again, with the ticket that it got then.
+    t.server.handle_disconnected(t.now, second.path);
+    t.run();
+    auto after = t.tcp(3000);
+    const auto ticket = ticket_of(b);
+    const auto c = move(t, after, ticket);
+    REQUIRE(c == 200);
     CHECK(t.from_peer(t.relay(), peer_a, "x")->first == after.path);
+    CHECK(ticket_of(move(t, after, ticket)) == ticket_of(c));
+    CHECK(move(t, after, ticket_of(c)) == 400);
 
     // But the allocation does not wait for ever.
     t.server.handle_disconnected(t.now, after.path);

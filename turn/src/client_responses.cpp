@@ -416,9 +416,10 @@ bool client::implementation::allocate_otherwise(const failure& why) {
 
 // RFC 8489 §10.
 void client::implementation::try_alternate(const failure& why) {
-  const auto alternate = why.response == nullptr ? std::nullopt : why.response->alternate_server();
+  const auto alternate =
+      why.response == nullptr ? std::nullopt : why.response->alternate_to(server_);
   visited_.push_back(server_);
-  if (!alternate || alternate->port == 0 ||
+  if (!alternate ||
       visited_.size() > static_cast<std::size_t>(std::max(options_.max_redirects, 0)) ||
       std::ranges::find(visited_, *alternate) != visited_.end())
     return fail_allocation(why.code, why.reason);

@@ -116,8 +116,14 @@ result<server_core::allocate_wish, stun::error_code> server_core::read_families(
 std::optional<std::pair<allocation_refusal, stun::error_code>> server_core::over_quota(
     const request& r, const allocate_wish& wish) const {
   using found = std::pair<allocation_refusal, stun::error_code>;
-  const auto owner = accounts_.find(account_name(r.user));
-  if (owner != accounts_.end() && owner->second.allocations >= options_.allocations_per_user)
+  const std::string name = account_name(r.user);
+  const auto owner = accounts_.find(name);
+  std::size_t held = owner == accounts_.end() ? 0 : owner->second.allocations;
+  // A reservation outlives the allocation that it was made with.
+  if (wish.parity == even_port::even_and_reserve_next)
+    held += static_cast<std::size_t>(std::ranges::count(
+        reservations_, name, [](const auto& entry) { return entry.second.account; }));
+  if (held >= options_.allocations_per_user)
     return found{allocation_refusal::user_quota, errors::allocation_quota_reached};
   const auto source = sources_.find(source_of(r.client.remote.address));
   if (source != sources_.end() && source->second >= options_.allocations_per_source)
@@ -227,6 +233,7 @@ void server_core::relay_failed(time_point now, relay_id relay) {
   if (slot == nullptr) return;
   allocation* const a = slot->owner;
   const address_family family = slot->family;
+  const bool was_opening = slot->state == relay_slot::status::opening;
   if (const auto next = std::exchange(slot->next, std::nullopt)) free_relay(*next);
   free_relay(relay);
   if (a == nullptr) {
@@ -245,7 +252,7 @@ void server_core::relay_failed(time_point now, relay_id relay) {
   }
   a->relays[turn::index_of(family)].reset();
   a->missing = missing_family{family, errors::insufficient_capacity};
-  relay_settled(*a);
+  if (was_opening) relay_settled(*a);
 }
 
 void server_core::relay_settled(allocation& a) {
@@ -287,7 +294,9 @@ void server_core::send_allocate_success(const addressee& to, const allocation& a
     for (const auto& relay : a.relays)
       if (relay) add_relayed_address(response, relay->address);
     if (a.missing) add_address_error(response, a.missing->family, a.missing->why);
-    add_lifetime(response, std::chrono::ceil<std::chrono::seconds>(a.expires - now_));
+    // Of one whose time is over but has not been told so, for a retransmission, nothing is left.
+    const auto left = std::chrono::ceil<std::chrono::seconds>(a.expires - now_);
+    add_lifetime(response, std::max(left, std::chrono::seconds{0}));
     if (a.reserved) add_reservation_token(response, *a.reserved);
     response.add_xor_mapped_address(to.client.remote);
     if (a.mobile) add_mobility_ticket(response, seal_ticket(a));

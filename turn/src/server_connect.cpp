@@ -63,11 +63,11 @@ void server_core::end_connection(peer_connection& c) {
   forget_connection(c);
 }
 
-void server_core::end_connections(allocation& a) {
+void server_core::end_connections(allocation& a, std::optional<address_family> family) {
   if (a.connections == 0) return;
   std::vector<connection_id> ids;
   for (const auto& [number, c] : connections_)
-    if (c.owner == &a) ids.push_back(c.id);
+    if (c.owner == &a && (!family || family_of(c.peer.address) == *family)) ids.push_back(c.id);
   // Whatever order the table has, a run is the same each time.
   std::sort(ids.begin(), ids.end());
   for (const connection_id id : ids) {

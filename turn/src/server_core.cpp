@@ -98,7 +98,9 @@ void server_core::refuse(const addressee& to, stun::error_code code) {
 
 // In a flood there is no need to build what will not be sent.
 bool server_core::may_answer_stranger(const five_tuple& client) noexcept {
-  if (client.protocol == transport_protocol::tcp || strangers_.has(now_, 1)) return true;
+  if (client.protocol == transport_protocol::tcp || find_open(client) != nullptr ||
+      strangers_.has(now_, 1))
+    return true;
   ++stats_.stranger_limited;
   return false;
 }
@@ -112,7 +114,7 @@ void server_core::reply_to_stranger(const five_tuple& client, const_bytes messag
   // Who has a connection has shown that it gets what it is sent.
   if (client.protocol == transport_protocol::udp &&
       (!limiter_.permit(now_, client.remote.address, message.size(), reply.size()) ||
-       !strangers_.take(now_, 1))) {
+       (find_open(client) == nullptr && !strangers_.take(now_, 1)))) {
     ++stats_.stranger_limited;
     return;
   }
@@ -168,7 +170,7 @@ void server_core::set_timer(allocation& a) {
 
 // Ends without a word to the client, which learns of it by 437.
 void server_core::end(allocation& a, allocation_end reason) {
-  end_connections(a);
+  end_connections(a, std::nullopt);
   for (auto& relay : a.relays)
     if (relay) close(std::exchange(relay, std::nullopt)->relay);
   timers_.erase({a.expires, timer::subject::allocation, static_cast<std::uint64_t>(a.id)});
@@ -198,6 +200,7 @@ void server_core::end_family(allocation& a, address_family family, allocation_en
     return;
   }
   a.peers.forget(family);
+  end_connections(a, family);
   close(std::exchange(a.relays[turn::index_of(family)], std::nullopt)->relay);
   set_timer(a);
 }

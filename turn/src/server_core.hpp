@@ -200,7 +200,7 @@ class server_core {
   bool has_unknown_attributes(const request& r);
   void dispatch(const request& r);
   void refresh(const request& r);
-  void refresh_open(const request& r, allocation& a);
+  void refresh_open(const request& r, allocation& a, bool has_moved);
   void create_permission(const request& r);
   void channel_bind(const request& r);
   /// The allocation of a request about one, or null: then the response is under way.
@@ -272,7 +272,8 @@ class server_core {
   void set_deadline(peer_connection& c, time_point deadline);
   void forget_connection(peer_connection& c);
   void end_connection(peer_connection& c);
-  void end_connections(allocation& a);
+  /// Those with peers of one family, or all.
+  void end_connections(allocation& a, std::optional<address_family> family);
 
   /// A driver that does not poll gets no more to do.
   static constexpr std::size_t max_pending_events = 65'536;

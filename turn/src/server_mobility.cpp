@@ -62,9 +62,10 @@ void server_core::refresh_moved(const request& r, const_bytes ticket) {
     refuse(r.sender(), errors::allocation_mismatch);
     return;
   }
-  const bool again = a->moving_to == r.client && contents->number + 1 == a->ticket &&
+  const bool is_there = a->client == r.client;
+  const bool again = (is_there || a->moving_to == r.client) && contents->number + 1 == a->ticket &&
                      now_ < a->ticket_issued + old_ticket_lifetime;
-  if (a->client == r.client || (contents->number != a->ticket && !again)) {
+  if (!again && (is_there || contents->number != a->ticket)) {
     refuse(r.sender(), stun::error_code::bad_request);
     return;
   }
@@ -94,7 +95,7 @@ void server_core::refresh_moved(const request& r, const_bytes ticket) {
     // Nothing is to be kept up of a connection that has ended.
     if (!a->client.remote.address) finish_move(*a);
   }
-  refresh_open(r, *a);
+  refresh_open(r, *a, true);
 }
 
 // The client has sent data from its new address, or the old one is gone.

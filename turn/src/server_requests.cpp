@@ -173,10 +173,10 @@ void server_core::refresh(const request& r) {
       refuse(r.sender(), stun::error_code::bad_request);
     return;
   }
-  if (allocation* const a = require_allocation(r)) refresh_open(r, *a);
+  if (allocation* const a = require_allocation(r)) refresh_open(r, *a, false);
 }
 
-void server_core::refresh_open(const request& r, allocation& a) {
+void server_core::refresh_open(const request& r, allocation& a, bool has_moved) {
   const bool names_family = r.message.has(attributes::requested_address_family);
   const auto family = find_requested_address_family(r.message);
   if (r.message.has(attributes::lifetime) && !find_lifetime(r.message)) {
@@ -210,7 +210,7 @@ void server_core::refresh_open(const request& r, allocation& a) {
   set_timer(a);
   succeed(r.sender(), [&](stun::message_builder& response) {
     add_lifetime(response, lifetime);
-    if (a.moving_to == r.client) add_mobility_ticket(response, seal_ticket(a));
+    if (has_moved) add_mobility_ticket(response, seal_ticket(a));
     if (!options_.software.empty()) response.add_software(options_.software);
   });
 }

@@ -37,15 +37,16 @@ class token_bucket {
         std::chrono::duration_cast<microseconds>(now - since_), std::chrono::seconds{1});
     const std::uint64_t whole = rate_ / 1'000'000, part = rate_ % 1'000'000;
     const auto micros = static_cast<std::uint64_t>(elapsed.count());
-    const std::uint64_t earned = whole * micros + part * micros / 1'000'000;
-    if (earned == 0) return;  // Not yet a whole one: time goes on counting.
-    level_ = std::min(burst_, level_ + earned);
-    since_ = now;
+    const std::uint64_t millionths = part * micros + remainder_;
+    remainder_ = millionths % 1'000'000;
+    level_ = std::min(burst_, level_ + whole * micros + millionths / 1'000'000);
+    since_ = elapsed < std::chrono::seconds{1} ? since_ + elapsed : now;
   }
 
   std::uint64_t rate_;
   std::uint64_t burst_;
   std::uint64_t level_;
+  std::uint64_t remainder_ = 0;  ///< Millionths of one.
   time_point since_{};
 };
 

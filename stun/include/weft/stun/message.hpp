@@ -382,6 +382,18 @@ class message_view {
   std::optional<std::string_view> software() const noexcept {
     return find_text(attribute_type::software);
   }
+  /// The ALTERNATE-SERVER to go to from `server`: the first of its family that can be one (RFC
+  /// 8489 §10).
+  constexpr std::optional<endpoint> alternate_to(const endpoint& server) const noexcept {
+    for (const attribute_view& attribute : attributes()) {
+      if (attribute.type != attribute_type::alternate_server) continue;
+      const auto address = detail::decode_address(attribute.value, {});
+      if (address && address->address.is_v4() == server.address.is_v4() && address->port != 0 &&
+          !address->address.is_unspecified() && !address->address.is_multicast())
+        return address;
+    }
+    return std::nullopt;
+  }
   constexpr std::optional<endpoint> alternate_server() const noexcept {
     return find_address(attribute_type::alternate_server);
   }
