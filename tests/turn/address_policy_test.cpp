@@ -107,6 +107,14 @@ TEST_SUITE("turn/address_policy") {
     CHECK(policy.refuses(address("2001:0:4136:e378:8000:63bf:80ff:fffe"), 80));
   }
 
+  TEST_CASE("the IPv6 loopback has no IPv4 address inside: a rule for it is enough") {
+    CHECK(address_policy{}.refuses(address("::1"), 7) == peer_refusal::special_purpose);
+    const address_policy open{{.allow = {*peer_rule::parse("::1/128")}}};
+    CHECK_FALSE(open.refuses(address("::1"), 7));
+    CHECK(open.refuses(address("::2"), 7) == peer_refusal::special_purpose);
+    CHECK(open.refuses(address("::"), 7) == peer_refusal::special_purpose);
+  }
+
   TEST_CASE("rules have an order: where it listens, denials, allowances, own, special") {
     const endpoint listener{address("127.0.0.1"), 3478};
     const address_policy policy{

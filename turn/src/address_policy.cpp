@@ -142,6 +142,8 @@ embedded_addresses embedded_ipv4(const ip_address& address) noexcept {
   constexpr address_block in_last_bits[] = {v6({}, 96), v6({0, 0, 0, 0, 0, 0xffff}, 96),
                                             v6({0, 0, 0, 0, 0xffff}, 96), v6({0x64, 0xff9b}, 96)};
   if (!address.is_v6()) return {};
+  // RFC 4291 §2.5.2, §2.5.3: the unspecified address and the loopback have a form of their own.
+  if (v6({}, 127).contains(address)) return {};
   const auto octets = address.octets();
   for (const address_block& block : in_last_bits)
     if (block.contains(address)) return {inner(octets, 12), {}};
