@@ -64,7 +64,7 @@ class basic_byte_stream : public byte_stream,
   void begin(handlers h) { handlers_ = std::move(h); }
 
   void opened() {
-    if (closed_) return;
+    if (closed_ || closing_) return;
     timer_.cancel();
     handlers_.on_open();
     if (!closed_ && !paused_) read();
@@ -80,7 +80,7 @@ class basic_byte_stream : public byte_stream,
 
   void end() {
     if (closed_) return;
-    const auto last = std::move(handlers_.on_end);
+    const auto last = closing_ ? nullptr : std::move(handlers_.on_end);
     close();
     if (last) last();
   }
@@ -95,7 +95,7 @@ class basic_byte_stream : public byte_stream,
       self->reading_ = false;
       if (self->closed_) return;
       if (error) return self->end();
-      self->handlers_.on_bytes({self->buffer_.data(), size});
+      if (!self->closing_) self->handlers_.on_bytes({self->buffer_.data(), size});
       if (!self->closed_ && !self->paused_) self->read();
     });
   }

@@ -13,8 +13,8 @@ namespace weft::io {
 
 /// One TCP connection, with or without TLS, from either end.
 ///
-/// Lives as long as a handler of its own is under way: whoever lets go of it calls `close`,
-/// after which none of the handlers below is called.
+/// Lives as long as a handler of its own is under way: whoever lets go of it calls `close` or
+/// `close_when_drained`, after which none of the handlers below is called.
 class byte_stream {
  public:
   struct handlers {

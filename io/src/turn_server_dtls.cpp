@@ -20,11 +20,14 @@ void turn_server_dtls::handle_input(time_point now, const five_tuple& client,
     const auto answer = cookies_.check(now, client, datagram, buffer);
     if (answer.verdict == dtls::cookie_exchange::verdict::reply) out_.send(client, answer.reply);
     if (answer.verdict != dtls::cookie_exchange::verdict::accept) return;
+    if (sessions_.size() >= options_.max_sessions) evict();
     if (handshakes_ >= options_.max_handshakes || sessions_.size() >= options_.max_sessions) return;
     at = begin(now, client);
   }
-  at->second.heard = now;
-  at->second.session.handle_input(now, datagram);
+  client_session& c = at->second;
+  const auto records = c.session.stats().records_received;
+  c.session.handle_input(now, datagram);
+  if (c.session.stats().records_received != records) c.heard = now;
   attend(now, at);
 }
 
@@ -39,6 +42,7 @@ turn_server_dtls::sessions::iterator turn_server_dtls::begin(time_point now,
   session.start(now);
   ++handshakes_;
   const auto at = sessions_.emplace(client, client_session{std::move(session)}).first;
+  at->second.heard = now;
   at->second.due = deadlines_.emplace(now, client);
   return at;
 }
@@ -82,18 +86,20 @@ void turn_server_dtls::forget(sessions::iterator at) {
   sessions_.erase(at);
 }
 
-void turn_server_dtls::send(time_point now, const five_tuple& client, const_bytes head,
-                            const_bytes body, std::size_t zeros) {
+void turn_server_dtls::evict() {
+  constexpr int tries = 16;
+  auto next = deadlines_.begin();
+  for (int i = 0; i < tries && next != deadlines_.end(); ++i, ++next) {
+    const auto at = sessions_.find(next->second);
+    if (at->second.connected && !out_.is_in_use(at->first)) return forget(at);
+  }
+}
+
+void turn_server_dtls::send(time_point now, const five_tuple& client, const_bytes message) {
   const auto at = sessions_.find(client);
   if (at == sessions_.end()) return;
-  std::array<std::uint8_t, 65536> plain;
   std::array<std::uint8_t, 65536> record;
-  if (head.size() + body.size() + zeros > plain.size()) return;
-  const auto end =
-      std::fill_n(std::ranges::copy(body, std::ranges::copy(head, plain.begin()).out).out, zeros,
-                  std::uint8_t{});
-  const const_bytes whole{plain.data(), static_cast<std::size_t>(end - plain.begin())};
-  if (const auto sealed = at->second.session.protect(now, whole, record))
+  if (const auto sealed = at->second.session.protect(now, message, record))
     out_.send(client, *sealed);
 }
 
@@ -101,8 +107,11 @@ void turn_server_dtls::handle_timeout(time_point now) {
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     const auto at = sessions_.find(deadlines_.begin()->second);
     if (now >= at->second.heard + options_.idle_timeout) {
-      forget(at);
-      continue;
+      if (!out_.is_in_use(at->first)) {
+        forget(at);
+        continue;
+      }
+      at->second.heard = now;
     }
     at->second.session.handle_timeout(now);
     attend(now, at);

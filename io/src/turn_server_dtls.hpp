@@ -25,7 +25,7 @@ class turn_server_dtls {
  public:
   struct options {
     duration handshake_timeout{};
-    /// Without a datagram for so long a session is forgotten.
+    /// Without an authentic record for so long a session is forgotten, unless it is in use.
     duration idle_timeout{};
     std::size_t max_handshakes = 0;
     std::size_t max_sessions = 0;
@@ -37,6 +37,8 @@ class turn_server_dtls {
     std::function<void(const five_tuple&, const_bytes)> send;
     /// What a client has said.
     std::function<void(const five_tuple&, const_bytes)> deliver;
+    /// Whether a session without records is worth keeping.
+    std::function<bool(const five_tuple&)> is_in_use;
     /// A client's session that was connected has ended, by an alert that only the client can have
     /// sent.
     std::function<void(const five_tuple&)> ended;
@@ -46,8 +48,7 @@ class turn_server_dtls {
 
   void handle_input(time_point now, const five_tuple& client, const_bytes datagram);
   /// Says something to a client, if it is still there.
-  void send(time_point now, const five_tuple& client, const_bytes head, const_bytes body,
-            std::size_t zeros);
+  void send(time_point now, const five_tuple& client, const_bytes message);
   void handle_timeout(time_point now);
   std::optional<time_point> next_deadline() const;
 
@@ -67,6 +68,8 @@ class turn_server_dtls {
   /// Sends and delivers what the session has. It may be gone afterwards.
   void attend(time_point now, sessions::iterator at);
   void forget(sessions::iterator at);
+  /// Makes room by forgetting a session that has been silent and is not in use.
+  void evict();
 
   dtls::certificate identity_;
   options options_;

@@ -92,6 +92,9 @@ result<turn_server_runner, turn_server_runner::open_error> turn_server_runner::c
   machine.families = families_of(opts);
   auto rules = machine.peers.rules();
   for (const listener& l : state->listeners) rules.own_endpoints.push_back(l.local);
+  for (const relay_address& r : opts.relays)
+    for (const ip_address& address : {r.local, r.external})
+      rules.own_endpoints.push_back({address, 0});
   machine.peers = turn::address_policy{std::move(rules)};
   state->random = &random;
   state->machine.emplace(machine, users, random);

@@ -26,8 +26,7 @@ turn_server_shard::turn_server_shard(turn_server_shared& shared, std::uint32_t i
       executor_{executor},
       sockets_{std::move(sockets)},
       timer_{executor},
-      pause_{executor},
-      accept_again_{executor} {}
+      pause_{executor} {}
 
 turn_server_shard::~turn_server_shard() {
   for (auto& [client, s] : streams_) s.stream->close();
@@ -41,8 +40,8 @@ result<endpoint, std::error_code> turn_server_shard::open(const turn_server_runn
     auto acceptor = listen(executor_, l.local);
     if (!acceptor) return fail(acceptor.error());
     const endpoint bound = from_asio(acceptor->local_endpoint());
-    stream_listeners_.push_back(std::make_unique<stream_listener>(
-        stream_listener{std::move(*acceptor), bound, l.over == tls}));
+    stream_listeners_.push_back(std::make_unique<stream_listener>(stream_listener{
+        std::move(*acceptor), bound, l.over == tls, asio::steady_timer{executor_}}));
     return bound;
   }
   const auto opened =
@@ -61,18 +60,18 @@ void turn_server_shard::start() {
 }
 
 void turn_server_shard::wake() {
-  asio::post(executor_, [this] {
-    lock held{shared_.mutex};
-    conclude(now(), held);
-  });
+  asio::post(executor_, guarded([this] {
+               lock held{shared_.mutex};
+               conclude(now(), held);
+             }));
 }
 
 // Turns
 
 void turn_server_shard::wait() {
-  sockets_.async_wait([this](std::error_code cancelled) {
+  sockets_.async_wait(guarded([this](std::error_code cancelled) {
     if (!cancelled) turn();
-  });
+  }));
 }
 
 void turn_server_shard::turn() {
@@ -84,7 +83,7 @@ void turn_server_shard::turn() {
     datagrams += read;
     if (read < many) return rest(began, datagrams);
   }
-  asio::post(executor_, [this] { turn(); });
+  asio::post(executor_, guarded([this] { turn(); }));
 }
 
 // Under load it costs less to let some arrive than to wake up for each.
@@ -93,18 +92,20 @@ void turn_server_shard::rest(time_point began, std::size_t datagrams) {
   const duration pause = shared_.options.busy_pause;
   if (since > static_cast<long>(datagrams) * pause / worth_a_pause) return wait();
   pause_.expires_after(pause);
-  pause_.async_wait([this](std::error_code cancelled) {
+  pause_.async_wait(guarded([this](std::error_code cancelled) {
     if (!cancelled) turn();
-  });
+  }));
 }
 
 std::size_t turn_server_shard::serve(std::span<const turn_server_sockets::readiness> ready) {
   const auto arrivals = sockets_.receive(ready);
   const time_point now = io::now();
+  if (dtls_) take_ciphertexts(now, arrivals);
   lock held{shared_.mutex};
   for (const auto& r : ready)
     if (r.error) take_errors(now, r.socket);
-  for (const auto& arrival : arrivals) take(now, arrival, held);
+  for (const auto& arrival : arrivals)
+    if (!uses_[arrival.socket].dtls) take(now, arrival, held);
   conclude(now, held);
   return arrivals.size();
 }
@@ -121,9 +122,7 @@ void turn_server_shard::take(time_point now, const turn_server_sockets::arrival&
       flush();
       held.lock();
     }
-    if (use.dtls)
-      dtls_->handle_input(now, {sockets_.local(a.socket), a.from}, datagram);
-    else if (use.listens)
+    if (use.listens)
       take_from_client(now, sockets_.local(a.socket), a.from, a.traffic, datagram);
     else
       take_from_peer(now, use.relay, a.from, a.traffic, datagram);
@@ -181,13 +180,14 @@ void turn_server_shard::conclude(time_point now, lock& held) {
   publish();
   held.unlock();
 
+  send_sealed(io::now());
   flush();
   for (const auto& close : std::exchange(to_close_, {})) close(*this);
   for (const auto& e : std::exchange(audit_, {}))
     if (shared_.on_event) shared_.on_event(now, e);
   for (auto& [shard, work] : std::exchange(elsewhere_, {})) {
     turn_server_shard& other = *shared_.shards[shard];
-    asio::post(other.executor_, [&other, work = std::move(work)] { work(other); });
+    asio::post(other.executor_, other.guarded([&other, work = std::move(work)] { work(other); }));
   }
   set_timer();
 }
@@ -222,43 +222,84 @@ void turn_server_shard::set_timer() {
   if (!deadline_ || (timer_set_ && *timer_set_ <= *deadline_)) return;
   timer_set_ = deadline_;
   timer_.expires_at(*deadline_);
-  timer_.async_wait([this](std::error_code cancelled) {
+  timer_.async_wait(guarded([this](std::error_code cancelled) {
     if (cancelled) return;
     timer_set_.reset();
     const time_point now = io::now();
+    if (dtls_) {
+      dtls_->handle_timeout(now);
+      hand_over();
+    }
     lock held{shared_.mutex};
     shared_.machine->handle_timeout(now);
-    if (dtls_) dtls_->handle_timeout(now);
     conclude(now, held);
-  });
+  }));
 }
 
-// What comes out of a session lives until the next call to it, and what goes in comes out
-// changed: both are kept here until they have been sent.
 void turn_server_shard::start_dtls() {
   const auto& opts = shared_.options;
-  dtls_.emplace(
-      *shared_.identity,
-      turn_server_dtls::options{.handshake_timeout = opts.handshake_timeout,
-                                .idle_timeout = opts.server.max_lifetime,
-                                .max_handshakes = opts.max_handshakes,
-                                .max_sessions = opts.max_dtls_sessions},
-      turn_server_dtls::outlets{.send =
-                                    [this](const five_tuple& client, const_bytes datagram) {
-                                      const const_bytes kept = keep(datagram);
-                                      for (const datagram_listener& l : datagram_listeners_)
-                                        if (l.local == client.local)
-                                          return out_.add({l.socket, client.remote}, {}, kept);
-                                    },
-                                .deliver =
-                                    [this](const five_tuple& client, const_bytes message) {
-                                      take_from_client(io::now(), client.local, client.remote, {},
-                                                       keep(message));
-                                    },
-                                .ended =
-                                    [this](const five_tuple& client) {
-                                      shared_.machine->handle_disconnected(io::now(), client);
-                                    }});
+  const auto send = [this](const five_tuple& client, const_bytes datagram) {
+    const const_bytes kept = keep(datagram);
+    for (const datagram_listener& l : datagram_listeners_)
+      if (l.local == client.local) return out_.add({l.socket, client.remote}, {}, kept);
+  };
+  const auto deliver = [this](const five_tuple& client, const_bytes message) {
+    words_.push_back({client, std::vector(message.begin(), message.end())});
+  };
+  const auto is_in_use = [this](const five_tuple& client) {
+    const lock held{shared_.mutex};
+    return shared_.machine->has_allocation(client);
+  };
+  const auto ended = [this](const five_tuple& client) { words_.push_back({client, std::nullopt}); };
+  dtls_.emplace(*shared_.identity,
+                turn_server_dtls::options{.handshake_timeout = opts.handshake_timeout,
+                                          .idle_timeout = opts.server.idle_stream_timeout,
+                                          .max_handshakes = opts.max_handshakes,
+                                          .max_sessions = opts.max_dtls_sessions},
+                turn_server_dtls::outlets{send, deliver, is_in_use, ended});
+}
+
+void turn_server_shard::take_ciphertexts(time_point now,
+                                         std::span<const turn_server_sockets::arrival> arrivals) {
+  for (const auto& a : arrivals) {
+    if (!uses_[a.socket].dtls) continue;
+    const five_tuple client{sockets_.local(a.socket), a.from};
+    for (std::size_t at = 0; at < a.bytes.size(); at += a.stride)
+      dtls_->handle_input(now, client,
+                          a.bytes.subspan(at, std::min(a.stride, a.bytes.size() - at)));
+  }
+  hand_over();
+}
+
+void turn_server_shard::hand_over() {
+  if (words_.empty()) return;
+  const time_point now = io::now();
+  lock held{shared_.mutex};
+  for (const client_word& word : words_) {
+    if (out_.full()) {
+      held.unlock();
+      flush();
+      held.lock();
+    }
+    if (word.message)
+      take_from_client(now, word.client.local, word.client.remote, {}, *word.message);
+    else
+      shared_.machine->handle_disconnected(now, word.client);
+  }
+  conclude(now, held);  // Sends what refers to the words.
+  words_.clear();
+}
+
+void turn_server_shard::seal(const five_tuple& client, const_bytes head, const_bytes body,
+                             std::size_t zeros) {
+  std::vector<std::uint8_t> message(head.size() + body.size() + zeros);
+  std::ranges::copy(body, std::ranges::copy(head, message.begin()).out);
+  unsealed_.push_back({client, std::move(message)});
+}
+
+void turn_server_shard::send_sealed(time_point now) {
+  for (const unsealed& u : unsealed_) dtls_->send(now, u.client, u.message);
+  unsealed_.clear();
 }
 
 const_bytes turn_server_shard::keep(const_bytes bytes) {
@@ -299,7 +340,7 @@ void turn_server_shard::forward(const turn::server::to_client& data, traffic_cla
     return write_to_client(data.client, data.header, data.payload, data.padding);
   for (const datagram_listener& l : datagram_listeners_) {
     if (l.local != data.client.local) continue;
-    if (l.dtls) return dtls_->send(io::now(), data.client, data.header, data.payload, data.padding);
+    if (l.dtls) return seal(data.client, data.header, data.payload, data.padding);
     return out_.add({l.socket, data.client.remote, traffic}, data.header, data.payload,
                     data.padding);
   }
@@ -310,7 +351,7 @@ void turn_server_shard::transmit(const addressed_transmit& t) {
     return write_to_client({t.local, t.remote, t.protocol}, t.bytes, {}, 0);
   for (const datagram_listener& l : datagram_listeners_) {
     if (l.local != t.local) continue;
-    if (l.dtls) return dtls_->send(io::now(), {t.local, t.remote}, t.bytes, {}, 0);
+    if (l.dtls) return seal({t.local, t.remote}, t.bytes, {}, 0);
     return out_.add({l.socket, t.remote, t.traffic}, {}, t.bytes);
   }
 }
@@ -337,7 +378,7 @@ std::optional<endpoint> turn_server_shard::open_udp_relay(
     const turn::server::open_relay& e, const turn_server_runner::relay_address& at) {
   const turn_server_sockets::socket_options opts{.shared = false, .network_errors = true};
   for (int i = 0; i < port_tries; ++i) {
-    const std::uint16_t port = random_port(e.even_port || e.next);
+    const std::uint16_t port = random_port(e);
     const auto opened = sockets_.open({at.local, port}, opts);
     if (!opened && opened.error() != std::errc::address_in_use) return std::nullopt;
     if (!opened) continue;
@@ -387,15 +428,16 @@ const turn_server_runner::relay_address* turn_server_shard::relay_address_for(
   return first;
 }
 
-std::uint16_t turn_server_shard::random_port(bool even) {
-  const auto first = shared_.options.first_relay_port, last = shared_.options.last_relay_port;
+std::uint16_t turn_server_shard::random_port(const turn::server::open_relay& e) {
+  const bool even = e.even_port || e.next;
+  const std::uint32_t step = even ? 2 : 1;
+  const std::uint32_t first =
+      shared_.options.first_relay_port + (shared_.options.first_relay_port & (step - 1));
+  const std::uint32_t last = shared_.options.last_relay_port - (e.next ? 1u : 0u);
   std::array<std::uint8_t, 4> octets;
   shared_.random->fill(octets);
-  std::uint32_t number = 0;
-  for (const std::uint8_t octet : octets) number = number << 8 | octet;
-  const auto port = static_cast<std::uint16_t>(first + number % (std::uint32_t{last} - first + 1));
-  // One below is in the range where the range begins with an even port, as ours do.
-  return static_cast<std::uint16_t>(even ? port & ~1u : port);
+  const std::uint32_t choices = last < first ? 1 : (last - first) / step + 1;
+  return static_cast<std::uint16_t>(first + byte_reader{octets}.u32() % choices * step);
 }
 
 turn_server_shard::socket_use& turn_server_shard::use_of(std::uint32_t socket) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -54,6 +55,14 @@ class turn_server_shard {
   static constexpr int port_tries = 64;
   struct socket_use;
 
+  /// For the event loop, which may outlive the shard: does nothing when that is gone.
+  template <class Handler>
+  auto guarded(Handler handler) {
+    return [alive = std::weak_ptr{alive_}, handler = std::move(handler)](auto&&... what) mutable {
+      if (!alive.expired()) handler(std::forward<decltype(what)>(what)...);
+    };
+  }
+
   // Turns
   void wait();
   void turn();
@@ -75,7 +84,14 @@ class turn_server_shard {
   void set_timer();
   /// Keeps bytes until they have been sent.
   const_bytes keep(const_bytes bytes);
+
+  // DTLS, whose arithmetic is done without the lock
   void start_dtls();
+  void take_ciphertexts(time_point now, std::span<const turn_server_sockets::arrival> arrivals);
+  /// Tells the machine what clients have said, or that they have left.
+  void hand_over();
+  void seal(const five_tuple& client, const_bytes head, const_bytes body, std::size_t zeros);
+  void send_sealed(time_point now);
 
   // Where things go
   void forward(const turn::server::to_peer& data, traffic_class traffic);
@@ -107,7 +123,7 @@ class turn_server_shard {
                                          const turn_server_runner::relay_address& at);
   const turn_server_runner::relay_address* relay_address_for(
       const turn::server::open_relay& e) const;
-  std::uint16_t random_port(bool even);
+  std::uint16_t random_port(const turn::server::open_relay& e);
   socket_use& use_of(std::uint32_t socket);
 
   // Clients' connections
@@ -115,16 +131,20 @@ class turn_server_shard {
     std::shared_ptr<byte_stream> stream;
     bool open = false;
     std::optional<turn::connection_id> joined{};
+    std::optional<std::list<five_tuple>::iterator> handshake{};  ///< In `handshakes_`.
   };
   struct stream_listener {
     asio::ip::tcp::acceptor acceptor;
     endpoint local;
     bool tls;
+    asio::steady_timer again;  ///< Accepts again after a shortage.
   };
   static result<asio::ip::tcp::acceptor, std::error_code> listen(
       const asio::any_io_executor& executor, const endpoint& local);
   void accept(stream_listener& l);
   void begin(const stream_listener& l, asio::ip::tcp::socket socket);
+  void begin_handshake(const five_tuple& client, client_stream& c);
+  void end_handshake(client_stream& c);
   void client_opened(const five_tuple& client);
   void client_sent(const five_tuple& client, const_bytes bytes);
   void client_ended(const five_tuple& client);
@@ -133,6 +153,7 @@ class turn_server_shard {
   struct tcp_relay {
     asio::ip::tcp::acceptor acceptor;
     turn::relay_id id;
+    asio::steady_timer again;
   };
   struct peer_stream {
     std::shared_ptr<asio::ip::tcp::socket> socket;  ///< Until a client takes it over.
@@ -161,6 +182,15 @@ class turn_server_shard {
     bool dtls = false;
     turn::relay_id relay{};
   };
+  /// What a DTLS client has said; nothing when it has left.
+  struct client_word {
+    five_tuple client;
+    std::optional<std::vector<std::uint8_t>> message;
+  };
+  struct unsealed {
+    five_tuple client;
+    std::vector<std::uint8_t> message;
+  };
   struct unfragmented {
     turn_server_batch::destination to;
     const_bytes payload;
@@ -181,13 +211,14 @@ class turn_server_shard {
   std::unordered_map<five_tuple, client_stream> streams_;
   std::unordered_map<std::uint32_t, std::shared_ptr<tcp_relay>> tcp_relays_;  ///< By index.
   std::unordered_map<turn::connection_id, peer_stream> peers_;
-  std::size_t handshakes_ = 0;
+  std::list<five_tuple> handshakes_;  ///< Of TLS, the eldest first.
   std::optional<turn_server_dtls> dtls_;
-  asio::steady_timer accept_again_;
 
   // Of one turn
   turn_server_batch out_;
   std::vector<unfragmented> unfragmented_;
+  std::vector<client_word> words_;
+  std::vector<unsealed> unsealed_;
   std::array<std::uint8_t, 65536> replies_;
   std::size_t replies_used_ = 0;
   std::vector<std::function<void(turn_server_shard&)>> to_close_;
@@ -197,6 +228,7 @@ class turn_server_shard {
 
   counters counters_;
   counters published_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace weft::io

@@ -28,6 +28,21 @@ std::error_code prepare(auto& socket, const endpoint& local) {
   return error;
 }
 
+/// Until there may be descriptors again.
+constexpr std::chrono::milliseconds patience{100};
+
+// Sockets that share a port do not mind each other; one that does not share tells whether
+// somebody has it.
+bool is_free(const asio::any_io_executor& executor, const endpoint& local) {
+  tcp::socket probe{executor};
+  const tcp::endpoint at = to_asio_tcp(local);
+  std::error_code error;
+  probe.open(at.protocol(), error);
+  if (!error && local.address.is_v6()) probe.set_option(asio::ip::v6_only{true}, error);
+  if (!error) probe.bind(at, error);
+  return error != std::errc::address_in_use;
+}
+
 bool is_shortage(const std::error_code& error) {
   return error == std::errc::too_many_files_open ||
          error == std::errc::too_many_files_open_in_system || error == std::errc::no_buffer_space ||
@@ -48,40 +63,58 @@ result<tcp::acceptor, std::error_code> turn_server_shard::listen(
 // Clients
 
 void turn_server_shard::accept(stream_listener& l) {
-  l.acceptor.async_accept([this, &l](std::error_code error, tcp::socket socket) {
+  l.acceptor.async_accept(guarded([this, &l](std::error_code error, tcp::socket socket) {
     if (error == asio::error::operation_aborted) return;
     if (is_shortage(error)) {
       // Those that are here keep theirs; when one has gone the next may come.
-      accept_again_.expires_after(std::chrono::milliseconds{100});
-      return accept_again_.async_wait([this, &l](std::error_code cancelled) {
+      l.again.expires_after(patience);
+      return l.again.async_wait(guarded([this, &l](std::error_code cancelled) {
         if (!cancelled) accept(l);
-      });
+      }));
     }
     if (!error) begin(l, std::move(socket));
     accept(l);
-  });
+  }));
 }
 
 void turn_server_shard::begin(const stream_listener& l, tcp::socket socket) {
   std::error_code error;
   const tcp::endpoint from = socket.remote_endpoint(error);
-  if (error || handshakes_ >= shared_.options.max_handshakes) return;
+  if (error) return;
   socket.set_option(tcp::no_delay{true}, error);
   const five_tuple client{l.local, from_asio(from), transport_protocol::tcp};
+  if (const auto before = streams_.find(client); before != streams_.end()) {
+    // The other side has given that one up, or the port would not be free.
+    before->second.stream->close();
+    client_ended(client);
+  }
   const auto stream =
       l.tls ? shared_.tls->make_stream(std::move(socket), shared_.options.handshake_timeout)
             : make_plain_stream(std::move(socket));
-  ++handshakes_;
-  streams_[client] = {stream};
+  client_stream& c = streams_[client] = {stream};
+  if (l.tls) begin_handshake(client, c);
   stream->start({.on_open = [this, client] { client_opened(client); },
                  .on_bytes = [this, client](const_bytes b) { client_sent(client, b); },
                  .on_end = [this, client] { client_ended(client); },
                  .on_drained = [this, client] { client_drained(client); }});
 }
 
+// Of too many the eldest goes: who means it is done sooner.
+void turn_server_shard::begin_handshake(const five_tuple& client, client_stream& c) {
+  c.handshake = handshakes_.insert(handshakes_.end(), client);
+  if (handshakes_.size() <= shared_.options.max_handshakes) return;
+  const five_tuple eldest = handshakes_.front();
+  streams_.at(eldest).stream->close();
+  client_ended(eldest);
+}
+
+void turn_server_shard::end_handshake(client_stream& c) {
+  if (c.handshake) handshakes_.erase(*std::exchange(c.handshake, std::nullopt));
+}
+
 void turn_server_shard::client_opened(const five_tuple& client) {
-  --handshakes_;
   client_stream& c = streams_.at(client);
+  end_handshake(c);
   const time_point now = io::now();
   lock held{shared_.mutex};
   if (shared_.machine->handle_connected(now, client)) {
@@ -112,12 +145,15 @@ void turn_server_shard::client_sent(const five_tuple& client, const_bytes bytes)
   const time_point now = io::now();
   lock held{shared_.mutex};
   while (!bytes.empty()) {
-    const auto step = shared_.machine->handle_stream(now, client, bytes);
+    auto step = shared_.machine->handle_stream(now, client, bytes);
     if (step.forward) {
-      forward(*step.forward, {});
-      // A payload that came in pieces lies in the machine, until it is asked again.
+      // A payload that came in pieces lies in the machine, where others may end its stream as soon
+      // as the lock is free.
       const std::uint8_t* const at = step.forward->payload.data();
-      if (out_.full() || at < bytes.data() || at >= bytes.data() + bytes.size()) {
+      if (at < bytes.data() || at >= bytes.data() + bytes.size())
+        step.forward->payload = keep(step.forward->payload);
+      forward(*step.forward, {});
+      if (out_.full()) {
         held.unlock();
         flush();
         held.lock();
@@ -149,11 +185,12 @@ void turn_server_shard::client_ended(const five_tuple& client) {
   const auto found = streams_.find(client);
   if (found == streams_.end()) return;
   const bool open = found->second.open;
+  end_handshake(found->second);
   streams_.erase(found);
   if (!open) {
-    --handshakes_;
     ++counters_.handshakes_failed;
-    return;
+    const std::lock_guard held{shared_.mutex};
+    return publish();
   }
   const time_point now = io::now();
   lock held{shared_.mutex};
@@ -211,11 +248,14 @@ void turn_server_shard::handle(time_point, const turn::server::close_stream& e) 
 std::optional<endpoint> turn_server_shard::open_tcp_relay(
     const turn::server::open_relay& e, const turn_server_runner::relay_address& at) {
   for (int i = 0; i < port_tries; ++i) {
-    auto acceptor = listen(executor_, {at.local, random_port(e.even_port)});
+    const endpoint local{at.local, random_port(e)};
+    if (!is_free(executor_, local)) continue;
+    auto acceptor = listen(executor_, local);
     if (!acceptor && acceptor.error() != std::errc::address_in_use) return std::nullopt;
     if (!acceptor) continue;
     const endpoint bound = from_asio(acceptor->local_endpoint());
-    const auto relay = std::make_shared<tcp_relay>(tcp_relay{std::move(*acceptor), e.relay});
+    const auto relay = std::make_shared<tcp_relay>(
+        tcp_relay{std::move(*acceptor), e.relay, asio::steady_timer{executor_}});
     tcp_relays_[e.relay.index] = relay;
     shared_.put(e.relay, index_, 0);
     accept_peers(relay);
@@ -225,11 +265,16 @@ std::optional<endpoint> turn_server_shard::open_tcp_relay(
 }
 
 void turn_server_shard::accept_peers(const std::shared_ptr<tcp_relay>& relay) {
-  relay->acceptor.async_accept([this, relay](std::error_code error, tcp::socket socket) {
-    if (error == asio::error::operation_aborted) return;
-    if (error) return;
-    std::error_code gone;
-    const tcp::endpoint from = socket.remote_endpoint(gone);
+  relay->acceptor.async_accept(guarded([this, relay](std::error_code error, tcp::socket socket) {
+    if (error == asio::error::operation_aborted || !relay->acceptor.is_open()) return;
+    if (is_shortage(error)) {
+      relay->again.expires_after(patience);
+      return relay->again.async_wait(guarded([this, relay](std::error_code cancelled) {
+        if (!cancelled && relay->acceptor.is_open()) accept_peers(relay);
+      }));
+    }
+    std::error_code gone = error;
+    const tcp::endpoint from = gone ? tcp::endpoint{} : socket.remote_endpoint(gone);
     if (!gone) {
       const time_point now = io::now();
       lock held{shared_.mutex};
@@ -240,7 +285,7 @@ void turn_server_shard::accept_peers(const std::shared_ptr<tcp_relay>& relay) {
       conclude(now, held);
     }
     accept_peers(relay);
-  });
+  }));
 }
 
 void turn_server_shard::handle(time_point now, const turn::server::connect_peer& e) {
@@ -260,7 +305,7 @@ void turn_server_shard::connect(const turn::server::connect_peer& e) {
   std::error_code error = asio::error::not_found;
   if (relay != tcp_relays_.end())
     error = prepare(*socket, from_asio(relay->second->acceptor.local_endpoint()));
-  const auto done = [this, id = e.connection](std::error_code failed) {
+  auto done = guarded([this, id = e.connection](std::error_code failed) {
     const time_point now = io::now();
     lock held{shared_.mutex};
     if (!peers_.contains(id)) return;
@@ -272,13 +317,13 @@ void turn_server_shard::connect(const turn::server::connect_peer& e) {
       shared_.machine->peer_connected(now, id);
     }
     conclude(now, held);
-  };
+  });
   peers_[e.connection] = {socket};
   if (error)
-    asio::post(executor_, [done, error] { done(error); });
+    asio::post(executor_, [done, error]() mutable { done(error); });
   else
     socket->async_connect(to_asio_tcp(e.peer),
-                          [socket, done](std::error_code failed) { done(failed); });
+                          [socket, done](std::error_code failed) mutable { done(failed); });
 }
 
 void turn_server_shard::handle(time_point, const turn::server::close_peer& e) {
@@ -287,7 +332,9 @@ void turn_server_shard::handle(time_point, const turn::server::close_peer& e) {
   const auto close = [id = e.connection](turn_server_shard& s) {
     const auto found = s.peers_.find(id);
     if (found == s.peers_.end()) return;
+    std::error_code ignored;
     if (found->second.stream) found->second.stream->close_when_drained();
+    if (found->second.socket) found->second.socket->close(ignored);  // Which ends a connect, too.
     s.peers_.erase(found);
   };
   if (owner->second == index_)
@@ -312,12 +359,12 @@ void turn_server_shard::give_away(turn::connection_id id, std::uint32_t shard,
     if (!error) shared_.peers[id] = shard;
   }
   turn_server_shard& to = *shared_.shards[shard];
-  asio::post(to.executor_, [&to, id, handle, protocol = local.protocol(), client,
-                            first = std::vector(first.begin(), first.end())] {
+  asio::post(to.executor_, to.guarded([&to, id, handle, protocol = local.protocol(), client,
+                                       first = std::vector(first.begin(), first.end())] {
     tcp::socket adopted{to.executor_};
     if (handle >= 0) adopted.assign(protocol, handle);
     to.join(id, std::move(adopted), client, first);
-  });
+  }));
 }
 
 void turn_server_shard::join(turn::connection_id id, tcp::socket socket, const five_tuple& client,
@@ -332,8 +379,8 @@ void turn_server_shard::join(turn::connection_id id, tcp::socket socket, const f
                  .on_bytes = [this, id](const_bytes b) { peer_sent(id, b); },
                  .on_end = [this, id] { peer_ended(id); },
                  .on_drained = [this, id] { peer_drained(id); }});
-  if (!first.empty()) client_sent(client, first);
   found->second.stream->resume();
+  if (!first.empty()) client_sent(client, first);
 }
 
 void turn_server_shard::peer_sent(turn::connection_id id, const_bytes bytes) {

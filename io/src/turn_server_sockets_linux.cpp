@@ -56,9 +56,14 @@ bool can_segment(int socket) {
   return getsockopt(socket, IPPROTO_UDP, udp_segment, &size, &length) == 0;
 }
 
-/// Whether a send failed for being in one piece.
-bool blames_segmentation(int error) {
-  return error == EIO || error == EINVAL || error == EMSGSIZE || error == EOPNOTSUPP;
+/// Whether nothing can be sent in one piece here.
+bool forbids_segmentation(int error) {
+  return error == EIO || error == EOPNOTSUPP;
+}
+
+/// Whether these cannot: segments are not fragmented, and must fit the path.
+bool forbids_segments(int error) {
+  return error == EINVAL || error == EMSGSIZE;
 }
 
 /// What the network said of an earlier datagram; it has not been asked about this one yet.
@@ -196,13 +201,16 @@ std::span<const turn_server_sockets::readiness> turn_server_sockets::poll() {
 std::span<const turn_server_sockets::arrival> turn_server_sockets::receive(
     std::span<const readiness> from) {
   reading& r = *reading_;
+  // A share each, so that a flood on one takes nothing from the others.
+  const std::size_t share =
+      std::max<std::size_t>(1, reading::slots / std::max<std::size_t>(1, from.size()));
   std::size_t filled = 0;
   for (const readiness& ready : from) {
     const int fd = sockets_[ready.socket].fd;
     if (fd < 0 || !ready.readable) continue;
-    const int count =
-        recvmmsg(fd, &r.headers[filled], static_cast<unsigned>(reading::slots - filled),
-                 MSG_DONTWAIT, nullptr);
+    const int count = recvmmsg(fd, &r.headers[filled],
+                               static_cast<unsigned>(std::min(share, reading::slots - filled)),
+                               MSG_DONTWAIT, nullptr);
     ++stats_.receive_calls;
     for (int i = 0; i < count; ++i, ++filled) {
       const arrival& a = r.arrivals[filled] = r.take(filled, ready.socket);
@@ -325,9 +333,13 @@ std::size_t turn_server_sockets::send_some(socket_state& socket,
   if (sent < 0) {
     const int error = errno;
     if (error == EINTR) return 0;
-    if (messages[0].datagrams > 1 && blames_segmentation(error)) {
+    if (messages[0].datagrams > 1 && forbids_segmentation(error)) {
       socket.segments = false;
       return 0;
+    }
+    if (messages[0].datagrams > 1 && forbids_segments(error)) {
+      send_one_by_one(socket, messages[0]);
+      return 1;
     }
     // A full socket is full for those behind it, too.
     const std::size_t lost = error == EAGAIN || error == ENOBUFS ? out.size() : 1;

@@ -117,6 +117,10 @@ void server::drain(time_point now, std::vector<endpoint> alternates) {
   core_->drain(now, std::move(alternates));
 }
 
+bool server::has_allocation(const five_tuple& client) const noexcept {
+  return core_->has_allocation(client);
+}
+
 bool server::is_draining() const noexcept {
   return core_->is_draining();
 }

@@ -112,6 +112,9 @@ class server_core {
   // server_core.cpp
   void drain(time_point now, std::vector<endpoint> alternates);
   bool is_draining() const noexcept { return draining_; }
+  bool has_allocation(const five_tuple& client) const noexcept {
+    return find_open(client) != nullptr;
+  }
   void revoke(time_point now, std::string_view account);
   void handle_timeout(time_point now);
   std::optional<addressed_transmit> poll_transmit(mutable_bytes buffer);

@@ -441,6 +441,8 @@ class server {
   std::optional<time_point> poll_timeout() const;
   std::optional<event> poll_event();
 
+  /// Whether a client has an allocation, by this path or by one that it is moving to.
+  bool has_allocation(const five_tuple& client) const noexcept;
   const counters& stats() const noexcept;
   gauges usage() const noexcept;
 
