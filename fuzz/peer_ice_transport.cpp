@@ -197,7 +197,7 @@ class world {
       if (const auto* wanted = std::get_if<ice_transport::connect>(&*e))
         paths_.push_back(wanted->path);
       if (const auto* shown = std::get_if<ice_transport::verify_server>(&*e))
-        machine_.server_verified(now_, shown->path, true);
+        machine_.server_verified(now_, *shown, true);
     }
     if (paths_.size() > 64) paths_.erase(paths_.begin(), paths_.begin() + 32);
     while (machine_.receive()) {

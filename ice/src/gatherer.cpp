@@ -12,10 +12,12 @@ bool can_reach(const ip_address& a, const ip_address& b) noexcept {
 }
 
 gatherer::gatherer(const agent::options& opts)
-    : ta_{opts.ta}, rto_{opts.rto}, keepalive_{opts.keepalive}, max_servers_{opts.max_servers} {
-  client_.retransmission = {.rto = opts.rto,
-                            .max_requests = opts.max_server_requests,
-                            .last_wait = opts.last_server_wait};
+    : ta_{opts.ta},
+      rto_{std::max<duration>(opts.rto, std::chrono::milliseconds{500})},
+      keepalive_{opts.keepalive},
+      max_servers_{opts.max_servers} {
+  client_.retransmission = {
+      .rto = rto_, .max_requests = opts.max_server_requests, .last_wait = opts.last_server_wait};
   for (const agent::server& s : opts.stun_servers) {
     if (servers_.size() >= max_servers_) break;
     servers_.push_back(s);

@@ -13,7 +13,7 @@ agent::options corrected(agent::options opts) {
   using std::chrono::milliseconds;
   opts.ta = std::max<duration>(opts.ta, milliseconds{5});  // RFC 8445 §14.2
   opts.initial_ta = std::max<duration>(opts.initial_ta, milliseconds{5});
-  opts.rto = std::max<duration>(opts.rto, milliseconds{500});  // RFC 8445 §14.3
+  opts.rto = std::max<duration>(opts.rto, milliseconds{50});  // Chromium's.
   opts.tcp_timeout = std::max<duration>(opts.tcp_timeout, milliseconds{1000});
   opts.consent_interval = std::max<duration>(opts.consent_interval, milliseconds{5000});
   // As often as browsers ask while a path is in doubt; more would be a flood.

@@ -29,8 +29,8 @@ void connection::remove_local_address(time_point now, const endpoint& local,
   self_->remove_local_address(now, local, protocol);
 }
 
-void connection::server_verified(time_point now, const five_tuple& path, bool trusted) {
-  self_->server_verified(now, path, trusted);
+void connection::server_verified(time_point now, const verify_server& shown, bool trusted) {
+  self_->server_verified(now, shown, trusted);
 }
 
 void connection::set_ice_servers(time_point now, std::vector<ice_server> servers) {

@@ -34,8 +34,8 @@ void ice_transport::resolve(time_point now, std::string_view name,
   self_->resolve(now, name, addresses);
 }
 
-void ice_transport::server_verified(time_point now, const five_tuple& path, bool trusted) {
-  self_->server_verified(now, path, trusted);
+void ice_transport::server_verified(time_point now, const verify_server& shown, bool trusted) {
+  self_->server_verified(now, shown, trusted);
 }
 
 void ice_transport::set_servers(time_point now, std::vector<ice_server> servers) {

@@ -29,7 +29,7 @@ class ice_transport::implementation {
   result<void, ice::error> add_local_address(time_point now, const ice::local_address& address);
   void remove_local_address(time_point now, const endpoint& base, transport_protocol protocol);
   void resolve(time_point now, std::string_view name, std::span<const ip_address> addresses);
-  void server_verified(time_point now, const five_tuple& path, bool trusted);
+  void server_verified(time_point now, const verify_server& shown, bool trusted);
   void set_servers(time_point now, std::vector<ice_server> servers);
   void gather(time_point now);
   void close(time_point now);

@@ -369,10 +369,11 @@ void ice_transport::implementation::complain(const relay_entry& r, stun::error_c
       candidate_error{from, about.url, static_cast<std::uint16_t>(code), std::string{text}});
 }
 
-void ice_transport::implementation::server_verified(time_point now, const five_tuple& path,
+void ice_transport::implementation::server_verified(time_point now, const verify_server& shown,
                                                     bool trusted) {
+  if (shown.chain.empty()) return;
   for (auto& r : relays_)
-    if (r.way.path() == path) r.way.judge(now, trusted);
+    if (r.way.path() == shown.path) r.way.judge(now, shown.chain.front(), trusted);
   wake(now);
 }
 

@@ -40,7 +40,7 @@ class connection::implementation {
   result<void, error> add_local_address(time_point now, const ice::local_address& local);
   void remove_local_address(time_point now, const endpoint& local, transport_protocol protocol);
   void resolve(time_point now, std::string_view name, std::span<const ip_address> addresses);
-  void server_verified(time_point now, const five_tuple& path, bool trusted);
+  void server_verified(time_point now, const verify_server& shown, bool trusted);
   void set_ice_servers(time_point now, std::vector<ice_server> servers);
   result<channel_handle, error> create_data_channel(time_point now, std::string_view label,
                                                     const data_channel_options& opts);

@@ -121,9 +121,9 @@ void connection::implementation::resolve(time_point now, std::string_view name,
   advance(now);
 }
 
-void connection::implementation::server_verified(time_point now, const five_tuple& path,
+void connection::implementation::server_verified(time_point now, const verify_server& shown,
                                                  bool trusted) {
-  transport_.server_verified(now, path, trusted);
+  transport_.server_verified(now, shown, trusted);
   advance(now);
 }
 

@@ -58,13 +58,14 @@ relay::relay(random_source& random, const ice_transport::options& opts, target t
       layer_{target_.uri.protocol() == transport_protocol::tcp ? layer::stream
              : target_.uri.is_secure()                         ? layer::dtls
                                                                : layer::datagram},
+      server_{target_.server},
       server_name_{target_.uri.host},
       path_{path_from(target_.base)},
       next_retry_{opts.min_retry} {}
 
 five_tuple relay::path_from(const endpoint& base) const {
-  if (layer_ == layer::stream) return {{base.address, 0}, target_.server, transport_protocol::tcp};
-  return {base, target_.server, transport_protocol::udp};
+  if (layer_ == layer::stream) return {{base.address, 0}, server_, transport_protocol::tcp};
+  return {base, server_, transport_protocol::udp};
 }
 
 ice::relay_protocol relay::protocol() const noexcept {
@@ -82,7 +83,10 @@ ice::relay_protocol relay::protocol() const noexcept {
 // Commands
 
 void relay::open(time_point now) {
-  client_.emplace(*random_, target_.server, client_options_);
+  server_ = target_.server;
+  server_name_ = target_.uri.host;
+  path_ = path_from(target_.base);
+  client_.emplace(*random_, server_, client_options_);
   mobile_ = moving_ = stranded_ = false;
   begin_carrier(now);
 }
@@ -102,7 +106,7 @@ void relay::begin_carrier(time_point now) {
   }
   const auto certificate = passing_certificate();
   if (!certificate) return fail_opening("no certificate could be made");
-  shown_ = false;
+  shown_.clear();
   dtls_.emplace(*certificate,
                 dtls::session::options{.role = dtls::role::client,
                                        .initial_retransmission = std::chrono::milliseconds{250},
@@ -130,11 +134,11 @@ void relay::set_credentials(time_point now, stun::long_term_credentials credenti
   if (client_) client_->set_credentials(now, std::move(credentials));
 }
 
-void relay::judge(time_point now, bool trusted) {
-  if (!dtls_ || !shown_ || connected_ || phase_ != phase::opening) return;
+void relay::judge(time_point now, const_bytes certificate, bool trusted) {
+  if (!dtls_ || connected_ || phase_ != phase::opening) return;
+  if (!std::ranges::equal(certificate, shown_)) return;
   if (!trusted) return fail_opening("the server's certificate is not the right one");
-  dtls_->set_remote_fingerprints(
-      now, {dtls::fingerprint_of(dtls::hash::sha_256, dtls_->remote_certificate())});
+  dtls_->set_remote_fingerprints(now, {dtls::fingerprint_of(dtls::hash::sha_256, certificate)});
   follow_dtls(now);
 }
 
@@ -157,7 +161,7 @@ void relay::start_stream(std::uint16_t number) {
 void relay::redirect(time_point now, const endpoint& server, const std::string& domain) {
   if (server.address.is_v4() != target_.base.address.is_v4())
     return fail_opening("sent to a server of another address family");
-  target_.server = server;
+  server_ = server;
   if (!domain.empty()) server_name_ = domain;
   path_ = path_from(target_.base);
   begin_carrier(now);
@@ -249,10 +253,12 @@ void relay::follow_dtls(time_point now) {
       handle_disconnected(now);
     }
   }
-  if (dtls_ && !shown_ && !connected_ && !dtls_->remote_certificate().empty()) {
-    shown_ = true;
-    const auto own = dtls_->remote_certificate();
-    std::vector<std::vector<std::uint8_t>> chain{{own.begin(), own.end()}};
+  if (!dtls_ || connected_) return;
+  // A handshake that was spoiled and begun again may show another one.
+  const auto own = dtls_->remote_certificate();
+  if (!own.empty() && !std::ranges::equal(own, shown_)) {
+    shown_.assign(own.begin(), own.end());
+    std::vector<std::vector<std::uint8_t>> chain{shown_};
     const auto& others = dtls_->remote_intermediates();
     chain.insert(chain.end(), others.begin(), others.end());
     events_.push_back(certificate_shown{std::move(chain)});

@@ -28,7 +28,7 @@ class relay {
   struct target {
     std::string url;  ///< As it was given.
     stun::server_uri uri;
-    endpoint server;
+    endpoint server;  ///< As it was resolved; redirections do not change it.
     stun::long_term_credentials credentials;
     endpoint base;         ///< Ours; over TCP its IP address counts.
     ice::network network;  ///< Of `base`.
@@ -59,8 +59,8 @@ class relay {
   /// Begins, or begins again.
   void open(time_point now);
   void set_credentials(time_point now, stun::long_term_credentials credentials);
-  /// Whether the certificate that was shown is the right one.
-  void judge(time_point now, bool trusted);
+  /// Whether a certificate that was shown is the right one.
+  void judge(time_point now, const_bytes certificate, bool trusted);
   /// Takes the allocation along to another address of ours. False if that cannot be.
   bool move(time_point now, const endpoint& base, const ice::network& network);
   /// The server is another one (RFC 8489 §10).
@@ -133,6 +133,7 @@ class relay {
   duration connect_timeout_, min_retry_, max_retry_;
   target target_;
   layer layer_;
+  endpoint server_;  ///< The target's, or where that has sent us.
   std::string server_name_;
   five_tuple path_;
   std::optional<five_tuple> stream_;
@@ -140,13 +141,13 @@ class relay {
   std::optional<turn::client> client_;
   std::optional<dtls::session> dtls_;
   bool connected_ = false;  ///< The carrier is open.
-  bool shown_ = false;      ///< The certificate.
   bool moving_ = false;     ///< Once the carrier is open, not a new allocation but the old one.
   bool mobile_ = false;
   bool stranded_ = false;
   bool told_to_wait_ = false;  ///< By the server, so that nobody may make it try sooner.
   duration next_retry_;
   std::optional<time_point> deadline_;  ///< Of opening and asking; when waiting, to try again.
+  std::vector<std::uint8_t> shown_;     ///< The certificate that was shown last.
   std::deque<event> events_;
 };
 

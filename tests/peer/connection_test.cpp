@@ -103,6 +103,22 @@ TEST_SUITE("peer/connection") {
     CHECK(c.run(60s, [&] { return c.a.peer.state() == connection_state::failed; }));
   }
 
+  TEST_CASE("without a way to the other side it asks soon and often, and has failed in 45 s") {
+    call c{8, {.loss_percent = 100}};
+    REQUIRE(c.a.peer.create_data_channel(c.now, "chat"));
+    c.negotiate();
+    const auto checks = [&] {
+      const auto all = c.a.peer.pair_stats();
+      return all.empty() ? 0 : all.front().requests_sent + all.front().retransmissions_sent;
+    };
+    REQUIRE(c.run(1s, [&] { return checks() == 1; }));
+    const auto first = c.now;
+    REQUIRE(c.run(1s, [&] { return checks() == 2; }));
+    CHECK(c.now - first >= 100ms);
+    CHECK(c.now - first < 150ms);
+    CHECK(c.run(45s, [&] { return c.a.peer.state() == connection_state::failed; }));
+  }
+
   TEST_CASE("an interruption of ten seconds is survived") {
     call c{7};
     REQUIRE(c.a.peer.create_data_channel(c.now, "chat"));

@@ -366,7 +366,7 @@ class relayed_call {
       if (known != names.end()) s.peer.resolve(now, asked->name, known->second);
     } else if (const auto* shown = std::get_if<connection::verify_server>(&e)) {
       const bool same = std::ranges::equal(shown->chain.at(0), certificate_.der());
-      s.peer.server_verified(now, shown->path, trusts && same);
+      s.peer.server_verified(now, *shown, trusts && same);
     }
   }
 

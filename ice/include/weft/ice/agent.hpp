@@ -114,7 +114,8 @@ class agent {
     /// 50 ms, and 10 checks are too few to congest anything.
     duration initial_ta = std::chrono::milliseconds{5};
     std::size_t initial_checks = 10;
-    /// The least RTO of a check (RFC 8445 §14.3: no less than 500 ms).
+    /// The least RTO of a check. RFC 8445 §14.3 has no less than 500 ms; a caller who wants to
+    /// ask again sooner may, down to 50 ms (deviation). STUN servers are given 500 ms at least.
     duration rto = std::chrono::milliseconds{500};
     /// Requests in one check (RFC 8489 §6.2.1, Rc): 39.5 s with an RTO of 500 ms.
     int max_requests = 7;

@@ -274,7 +274,7 @@ class ice_driver {
       if (!mdns_) mdns_.emplace(executor_, options_.mdns);
       mdns_->resolve(e.name, resolved());
     } else if constexpr (std::is_same_v<Event, typename Machine::verify_server>) {
-      machine_.server_verified(now, e.path, options_.streams.trust.trusts(e.chain, e.server_name));
+      machine_.server_verified(now, e, options_.streams.trust.trusts(e.chain, e.server_name));
       wake();
     } else if constexpr (std::is_same_v<Event, typename Machine::register_name>) {
       if (!mdns_answers_) mdns_answers_.emplace(executor_, options_.mdns_answers);

@@ -199,8 +199,8 @@ class connection {
   /// What a name asked for by `resolve_server` or `resolve_name` stands for; nothing if it could
   /// not be found.
   void resolve(time_point now, std::string_view name, std::span<const ip_address> addresses);
-  /// Whether the certificate of `verify_server` is the right one.
-  void server_verified(time_point now, const five_tuple& path, bool trusted);
+  /// Whether the certificate of a `verify_server` is the right one; counts for no other.
+  void server_verified(time_point now, const verify_server& shown, bool trusted);
   /// `setConfiguration` with other servers or credentials: see `ice_transport::set_servers`.
   void set_ice_servers(time_point now, std::vector<ice_server> servers);
 

@@ -168,8 +168,9 @@ class ice_transport {
                             transport_protocol protocol = transport_protocol::udp);
   /// What a name of `resolve_server` or `resolve_name` stands for; nothing if it was not found.
   void resolve(time_point now, std::string_view name, std::span<const ip_address> addresses);
-  /// Whether a certificate of `verify_server` is the right one.
-  void server_verified(time_point now, const five_tuple& path, bool trusted);
+  /// Whether the certificate of a `verify_server` is the right one. Counts for that certificate
+  /// alone; if the server has shown another one meanwhile, nothing happens.
+  void server_verified(time_point now, const verify_server& shown, bool trusted);
   /// RTCPeerConnection.setConfiguration: other servers, or other credentials for them. Those that
   /// are in use go on, with the new credentials where there are any; new ones are asked at the next
   /// `gather`, or at once if it was never called.
