@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <weft/dtls/session.hpp>
+#include <weft/stun/response.hpp>
 #include <weft/turn/server.hpp>
 
 #include "call.hpp"
@@ -21,7 +22,8 @@ namespace weft::peer::test {
 inline endpoint server_address(std::uint16_t port) {
   return {ip_address{std::array<std::uint8_t, 4>{192, 0, 2, 1}}, port};
 }
-inline constexpr std::uint16_t plain_port = 3478, secure_port = 5349;
+/// At the third it says that the first is the one to ask (RFC 8489 §10).
+inline constexpr std::uint16_t plain_port = 3478, secure_port = 5349, redirecting_port = 3479;
 
 inline ice_server relay_user(std::vector<std::string> urls) {
   return {std::move(urls), "user", std::string{"password"}};
@@ -236,6 +238,7 @@ class relayed_call {
       if (const auto data = server_.handle_input(now, path, bytes)) relay(*data);
       return;
     }
+    if (path.local.port == redirecting_port) return redirect(path, bytes);
     if (path.local.port != secure_port) return;
     auto session = sessions_.find(path);
     if (session == sessions_.end())
@@ -247,6 +250,16 @@ class relayed_call {
           now, {dtls::fingerprint_of(dtls::hash::sha_256, session->second.remote_certificate())});
     while (const auto record = session->second.receive())
       if (const auto data = server_.handle_input(now, path, *record)) relay(*data);
+  }
+
+  void redirect(const five_tuple& path, const_bytes bytes) {
+    const auto request = stun::message_view::parse(bytes);
+    if (!request || request->type_method() != turn::methods::allocate) return;
+    std::array<std::uint8_t, 200> buffer;
+    stun::message_builder answer =
+        stun::error_response(buffer, *request, stun::error_code::try_alternate);
+    answer.add_alternate_server(server_address(plain_port));
+    send_datagram(path.local, path.remote, answer.finish());
   }
 
   void read_stream(const five_tuple& client, const_bytes chunk) {

@@ -187,6 +187,26 @@ TEST_SUITE("peer/relayed_call") {
     CHECK(c.talk(20s));
   }
 
+  TEST_CASE("RFC 8489 §10: a server that sends us on is followed, and no restart asks it again") {
+    const auto opts = through({"turn:192.0.2.1:3479"}, ice_transport_policy::relay);
+    relayed_call c{13, opts, opts};
+    begin(c);
+    REQUIRE(c.connect(3s));
+    CHECK(c.allocations() == 2);
+    for (int i = 0; i < 3; ++i) {
+      c.a.peer.restart_ice(c.now);
+      c.negotiate(c.a, c.b);
+      CHECK(c.run(2s, [&] {
+        return c.a.peer.ice_gathering() == ice_gathering_state::complete &&
+               c.b.peer.ice_gathering() == ice_gathering_state::complete;
+      }));
+      c.run(20s);
+      CHECK(c.allocations() == 2);
+    }
+    CHECK(errors_of(c.a).empty());
+    CHECK(c.talk());
+  }
+
   TEST_CASE("candidates of the pool wait for the description that signals them") {
     auto opts = through({"turn:192.0.2.1"}, ice_transport_policy::relay);
     opts.ice_candidate_pool_size = 1;
