@@ -56,10 +56,21 @@ struct fixture {
   weft::io::system_random random;
 };
 
+/// What is handed over of a candidate or description.
+using lines_to_keep = bool (*)(std::string_view line);
+bool every_line(std::string_view) {
+  return true;
+}
+/// As signalling that a firewall's owner has written.
+bool all_but_udp_candidates(std::string_view line) {
+  return line.find("candidate:") == line.npos || line.find(" udp ") == line.npos;
+}
+
 /// Alice calls Bob, who sends back what he hears. Candidates are handed over as they come.
 struct call {
-  call(fixture& fixed, const peer_runner::options& alices, const peer_runner::options& bobs)
-      : f{fixed}, alice{f.make(alices)}, bob{f.make(bobs)} {
+  call(fixture& fixed, const peer_runner::options& alices, const peer_runner::options& bobs,
+       lines_to_keep wanted = every_line)
+      : f{fixed}, keeps{wanted}, alice{f.make(alices)}, bob{f.make(bobs)} {
     const auto made = alice.with(
         [](connection& c, weft::time_point now) { return c.create_data_channel(now, "test"); });
     REQUIRE(made.has_value());
@@ -79,7 +90,7 @@ struct call {
           [](connection& c, weft::time_point now) { return c.set_local_description(now); });
       REQUIRE(set.has_value());
       const auto given = to.with([&](connection& c, weft::time_point now) {
-        return c.set_remote_description(now, *from->connection().local_description());
+        return c.set_remote_description(now, kept(*from->connection().local_description()));
       });
       REQUIRE(given.has_value());
     }
@@ -91,10 +102,21 @@ struct call {
       errors.push_back(failed->url + ": " + failed->text);
     if (const auto* gathered = std::get_if<connection::candidate_gathered>(&e)) {
       candidates.push_back(gathered->candidate.candidate);
+      if (!keeps(gathered->candidate.candidate)) return;
       (void)other.with([&](connection& c, weft::time_point now) {
         return c.add_ice_candidate(now, gathered->candidate);
       });
     }
+  }
+
+  weft::peer::session_description kept(weft::peer::session_description all) const {
+    std::string sdp;
+    for (std::size_t at = 0, end = 0; at < all.sdp.size(); at = end + 1) {
+      end = std::min(all.sdp.find('\n', at), all.sdp.size() - 1);
+      if (const auto line = all.sdp.substr(at, end + 1 - at); keeps(line)) sdp += line;
+    }
+    all.sdp = sdp;
+    return all;
   }
 
   bool connects() {
@@ -115,6 +137,7 @@ struct call {
   }
 
   fixture& f;
+  lines_to_keep keeps;
   peer_runner alice, bob;
   weft::peer::channel_handle channel{};
   std::vector<std::string> heard, candidates, errors;
@@ -221,6 +244,29 @@ TEST_CASE("calls with candidates over TCP too connect, whoever listens (RFC 6544
     CHECK(std::ranges::any_of(c.candidates, [](const std::string& text) {
       return text.find("tcptype passive") != text.npos;
     }));
+  }
+}
+
+TEST_CASE("calls connect over TCP alone where no candidate over UDP gets through (RFC 6544)") {
+  fixture f;
+  using enum weft::io::tcp_candidates;
+  for (const char* host : {"127.0.0.1", "::1"}) {
+    for (const auto alices : {active, active_and_passive}) {
+      peer_runner::options hers, his;
+      hers.local = his.local = {{address(host), 0}};
+      hers.tcp = alices;
+      his.tcp = active_and_passive;
+      call c{f, hers, his, all_but_udp_candidates};
+      REQUIRE(c.connects());
+      CHECK(c.echoes("hello"));
+      CHECK(c.echoes(std::string(50'000, 'x')));
+      for (const peer_runner* side : {&c.alice, &c.bob}) {
+        CHECK(c.path(*side).protocol == weft::transport_protocol::tcp);
+        CHECK(c.path(*side).remote.address == address(host));
+        CHECK(side->socket_stats().datagrams_sent == 0);
+        CHECK(side->stream_stats().connected > 0);
+      }
+    }
   }
 }
 
