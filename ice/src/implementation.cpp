@@ -290,10 +290,13 @@ ice::state agent::implementation::compute_state(std::uint16_t number) const noex
     return state_ == state::new_ ? state::new_ : state::checking;
   }
   // Consent was lost, and nobody does anything about it.
-  const bool lost =
-      std::ranges::any_of(pairs,
-                          [&](const auto& p) { return p->component == number && p->revoked; }) &&
-      std::ranges::none_of(pairs, is_busy) && !may_begin_ordinary();
+  const auto any = [&](auto is) {
+    return std::ranges::any_of(
+        pairs, [&](const auto& p) { return !p->old && p->component == number && is(*p); });
+  };
+  const bool lost = any([](const pair& p) { return p.revoked; }) &&
+                    !any([](const pair& p) { return p.valid; }) &&
+                    std::ranges::none_of(pairs, is_busy) && !may_begin_ordinary();
   if (lost || is_hopeless(number)) return state::failed;
   if (c.lost) return state::disconnected;
   const bool begun = !pairs.empty() || !remotes_.empty() || !names_.empty() || remote_ended_;

@@ -31,7 +31,10 @@ pending_names::outcome pending_names::add(time_point now, const candidate& c) {
   bool asked = false;
   for (const entry& e : pending_) {
     if (!equal_names(e.waiting.name, c.name)) continue;
-    if (e.waiting.address.port == c.address.port) return outcome::asked_already;
+    const candidate& w = e.waiting;
+    if (w.address.port == c.address.port && w.protocol == c.protocol && w.tcp == c.tcp &&
+        w.component == c.component)
+      return outcome::asked_already;
     asked = true;
   }
   if (pending_.size() >= limit_) return outcome::refused;

@@ -166,7 +166,10 @@ void agent::implementation::lose_consent(pair& p) {
   p.keepalive.reset();
   p.close_transactions();
   checklist_.release(p);
-  if (!is_selected(p)) return;
+  if (!is_selected(p)) {
+    if (!p.old) consider_nomination(p.component);
+    return;
+  }
   component_state& c = component(p.component);
   c.selected = nullptr;
   if (p.old) return drop_old_session();

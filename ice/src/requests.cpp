@@ -63,8 +63,11 @@ void agent::implementation::handle_request(const five_tuple& path,
     return respond(answer);
   }
   if (to_old) {
-    for (const component_state& c : components_)
-      if (c.selected != nullptr && c.selected->path == path) c.selected->last_request = now_;
+    for (const component_state& c : components_) {
+      if (c.selected == nullptr || c.selected->path != path) continue;
+      c.selected->last_request = now_;
+      if (is_lite()) c.selected->last_answer = now_;  // It asks nobody.
+    }
     return respond(answer);
   }
   if (!repair_role_conflict(message)) {

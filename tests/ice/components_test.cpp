@@ -181,6 +181,26 @@ TEST_SUITE("ice lite") {
     CHECK_FALSE(p.ice.poll_timeout());
   }
 
+  TEST_CASE("checks of before a restart keep the path until there is another") {
+    lite_peer p;
+    p.meet();
+    p.send_check({.from = at("10.0.0.2"), .use_candidate = true});
+    REQUIRE(p.ice.selected_pair());
+    const credentials before = p.ice.local_credentials();
+    p.ice.restart(p.now);
+    for (std::uint8_t i = 2; i < 20; ++i) {
+      p.wait(5s);
+      p.send_check({.from = at("10.0.0.2"),
+                    .password = before.password,
+                    .username = before.ufrag + ':' + p.theirs.ufrag,
+                    .id = i});
+      CHECK_FALSE(p.poll_one().is_request());
+      CHECK(p.ice.selected_pair());
+    }
+    p.wait(31s);
+    CHECK_FALSE(p.ice.selected_pair());
+  }
+
   TEST_CASE("a full agent that thinks it is controlled is told to control") {
     lite_peer p;
     p.meet();

@@ -98,6 +98,26 @@ TEST_SUITE("ice consent (RFC 7675)") {
     CHECK(p.ice.current_state() == state::failed);
   }
 
+  TEST_CASE("403 to a nomination leaves the other pairs") {
+    scripted_peer p{role::controlling};
+    const auto better = at("10.0.0.2", 5000), other = at("10.0.0.2", 5001);
+    p.meet(better);
+    p.add(other, 100);
+    const auto is_nomination = [](const sent& s) { return s.message().use_candidate(); };
+    bool refused = false;
+    for (int i = 0; i < 300 && p.ice.current_state() != state::connected; ++i)
+      for (const sent& s : p.wait(10ms)) {
+        if (!s.is_request()) continue;
+        const bool refuse = is_nomination(s) && s.remote == better;
+        refused = refused || refuse;
+        p.answer(s, refuse ? std::optional{stun::error_code{403}} : std::nullopt);
+        CHECK(p.ice.current_state() != state::failed);
+      }
+    CHECK(refused);
+    REQUIRE(p.ice.selected_pair());
+    CHECK(p.ice.selected_pair()->remote == other);
+  }
+
   TEST_CASE("a path that lost consent is not used again before a restart (§5.1)") {
     connected p;
     const auto asked = p.wait(31s);

@@ -150,6 +150,19 @@ TEST_SUITE("ice names (draft-ietf-mmusic-mdns-ice-candidates)") {
     CHECK(p.ice.remote_candidates().size() == 2);
   }
 
+  TEST_CASE("UDP and TCP with one name and port are two candidates") {
+    scripted_peer p{role::controlling};
+    p.meet();
+    candidate tcp = named("one.local");
+    tcp.protocol = transport_protocol::tcp;
+    tcp.tcp = tcp_type::passive;
+    REQUIRE(p.ice.add_remote_candidate(p.now, named("one.local")));
+    REQUIRE(p.ice.add_remote_candidate(p.now, tcp));
+    REQUIRE(p.ice.add_remote_candidate(p.now, tcp));
+    p.ice.resolve(p.now, "one.local", std::array{at("10.0.0.2").address});
+    CHECK(p.ice.remote_candidates() == std::vector{named("one.local"), tcp});
+  }
+
   TEST_CASE("a name resolved to nothing, or to what no datagram can reach, has failed") {
     scripted_peer p{role::controlling};
     p.meet();
