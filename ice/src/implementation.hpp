@@ -249,6 +249,7 @@ class agent::implementation {
   std::uint64_t nominations_ = 0;       ///< Of the other side, so far.
   std::uint32_t nomination_value_ = 0;  ///< The last value of NOMINATION that was sent.
   std::size_t checks_begun_ = 0;
+  std::optional<time_point> checks_renewed_;  ///< When the loss of a path last gave more.
   time_point next_check_ = time_point::min();
   std::optional<time_point> patience_ends_;
 

@@ -221,7 +221,11 @@ void agent::implementation::lose_selected(std::uint16_t number) {
   component_state& c = component(number);
   c.lost = true;
   patience_ends_ = std::max(patience_ends_.value_or(now_), now_ + options_.patience);
-  checks_begun_ = std::min(checks_begun_, options_.initial_checks);
+  // Not more than once in a while: the other side can make this happen as often as it likes.
+  if (!checks_renewed_ || now_ >= *checks_renewed_ + options_.consent_timeout) {
+    checks_renewed_ = now_;
+    checks_begun_ = std::min(checks_begun_, options_.initial_checks);
+  }
   checklist_.forgive(number);
   form_pairs();
   if (role_ == ice::role::controlling || is_lite()) return;

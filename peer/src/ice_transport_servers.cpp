@@ -11,6 +11,8 @@ ice::agent::options agent_options(const ice_transport::options& opts) {
   ice::agent::options out = opts.ice;
   out.candidate_policy = opts.policy == ice_transport_policy::relay ? ice::candidate_policy::relay
                                                                     : ice::candidate_policy::all;
+  // Each allocation may have one of either family.
+  out.max_relayed_addresses = std::max(out.max_relayed_addresses, 2 * opts.max_allocations);
   return out;
 }
 
@@ -302,9 +304,13 @@ void ice_transport::implementation::handle_client_event(time_point now, relay_en
     release(now, r);
   } else if (std::holds_alternative<client::allocation_lost>(e)) {
     ++stats.allocations_lost;
-    ++stats.retries;
     drop_allocation(now, r);
-    r.way.try_later(now, {});
+    if (r.way.is_stranded()) {
+      r.way.give_up();  // There is no address to try from.
+    } else {
+      ++stats.retries;
+      r.way.try_later(now, {});
+    }
     drop_stream(r);
   } else if (const auto* other = std::get_if<client::alternate_server>(&e)) {
     r.way.redirect(now, other->server, other->domain);

@@ -315,7 +315,8 @@ std::optional<addressed_transmit> relay::poll_transmit(time_point now, mutable_b
 std::optional<time_point> relay::poll_timeout() const {
   auto next = deadline_;
   if (dtls_) next = earliest(next, dtls_->poll_timeout());
-  if (client_ && connected_) next = earliest(next, client_->poll_timeout());
+  // Nothing can be sent while it is stranded, and asking again and again helps nobody.
+  if (client_ && connected_ && !stranded_) next = earliest(next, client_->poll_timeout());
   return next;
 }
 

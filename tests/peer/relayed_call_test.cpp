@@ -293,6 +293,21 @@ TEST_SUITE("peer/relayed_call") {
     }
   }
 
+  TEST_CASE("RFC 8016: where no network comes, nothing is tried from the one that is gone") {
+    auto opts = through({"turn:192.0.2.1"}, ice_transport_policy::relay);
+    opts.turn_mobility = true;
+    relayed_call c{24, opts, opts};
+    begin(c);
+    REQUIRE(c.connect(3s));
+    c.lose_first_address(c.a);
+    c.run(40min);
+    CHECK(errors_of(c.a).empty());
+    c.add_address(c.a, address(21));
+    c.negotiate(c.a, c.b);
+    CHECK(c.run(30s, [&] { return c.a.peer.state() == connection_state::connected; }));
+    CHECK(c.talk(20s));
+  }
+
   TEST_CASE("statistics name candidates, the pair in use and the transport") {
     relayed_call c{15, through({"turn:192.0.2.1"}, ice_transport_policy::relay), {}};
     begin(c);

@@ -174,7 +174,8 @@ class agent {
     std::size_t max_pairs = 100;  ///< RFC 8445 §6.1.2.5.
     /// Ordinary checks begun in one session, so that pairs which replace failed ones
     /// cannot go on for ever: a bound on the voice hammer (RFC 8445 §19.5.1). A new local
-    /// address grants as many anew.
+    /// address grants as many anew; so does the loss of the selected pair, once in
+    /// `consent_timeout`.
     std::size_t max_checks = 256;
     /// Checks over TCP under way to one IP address (RFC 6544 §12).
     std::size_t max_connection_attempts = 5;
