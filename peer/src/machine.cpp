@@ -509,6 +509,7 @@ std::optional<addressed_transmit> connection::implementation::next_transmit(time
     return transport_.poll_transmit(now, buffer);
   }
   if (auto control = transport_.poll_transmit(now, buffer)) return control;
+  advance_ice(now);  // A check that needs a connection first has asked for one.
   const auto path = data_path();
   if (!path || !dtls_) return std::nullopt;
   if (auto flight = poll_dtls(now, *path, buffer)) return flight;

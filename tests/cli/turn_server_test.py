@@ -77,7 +77,11 @@ class TurnServer(TestCase):
             file.flush()
             for wrong in (["--config", file.name], ["--user", "nobody"], ["--port-range", "5-4"],
                           ["--allow-peer", "10.0.0.1/8"], ["--tls-cert", "x"],
-                          ["--oauth-key", "kid:???"], ["--relay-address", "here"]):
+                          ["--oauth-key", "kid:???"], ["--relay-address", "here"],
+                          ["--behaviour", "0.0.0.0:3479"],
+                          ["--behaviour-alternate", "127.0.0.2:3480"],
+                          ["--behaviour", "127.0.0.1:3479", "--behaviour-alternate",
+                           "127.0.0.1:3480"]):
                 done = run("turn-server", *LOCAL, *wrong, limit=20)
                 self.assertEqual((done.returncode, bool(done.stderr)), (2, True), wrong)
 

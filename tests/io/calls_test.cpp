@@ -251,11 +251,13 @@ TEST_CASE("calls connect over TCP alone where no candidate over UDP gets through
   fixture f;
   using enum weft::io::tcp_candidates;
   for (const char* host : {"127.0.0.1", "::1"}) {
-    for (const auto alices : {active, active_and_passive}) {
+    for (const auto& [alices, bobs] : {std::pair{active, active_and_passive},
+                                       {active_and_passive, active_and_passive},
+                                       {active_and_passive, active}}) {
       peer_runner::options hers, his;
       hers.local = his.local = {{address(host), 0}};
       hers.tcp = alices;
-      his.tcp = active_and_passive;
+      his.tcp = bobs;
       call c{f, hers, his, all_but_udp_candidates};
       REQUIRE(c.connects());
       CHECK(c.echoes("hello"));

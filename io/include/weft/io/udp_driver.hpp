@@ -232,12 +232,16 @@ class udp_driver {
   }
 
   static void turn(const shared_state& s) {
-    bool more = true;
+    // What is to be sent may be an event first, such as a connection that is wanted: all is said
+    // when twice in a row there was nothing to send.
+    bool more = true, silent = false;
     for (std::size_t batch = 0; more && batch < batches_per_turn; ++batch) {
       const time_point now = io::now();
       s->on_turn(now);
       if (!s->machine) return;
-      more = s->transmit_batch(now);
+      const bool sent = s->transmit_batch(now);
+      more = sent || !silent;
+      silent = !sent;
     }
     if (s->unsent) wait_writable(s);
     if (more) wake(s);
