@@ -113,7 +113,7 @@ class ice_transport::implementation {
   void complain(const relay_entry& r, stun::error_code code, std::string_view text);
   void permit(time_point now, relay_entry& r, const ip_address& peer);
   void permit(time_point now, const ip_address& peer);
-  void release_stale_permissions(time_point now);
+  void release_stale_permissions(time_point now, std::size_t count);
   bool try_move(time_point now, relay_entry& r);
   std::uint16_t next_number();
   bool has_same(const server& s, const local& from, const endpoint& address) const;
@@ -128,7 +128,8 @@ class ice_transport::implementation {
   void read_relay(time_point now, relay_entry& r);
   bool read_stream(time_point now, const five_tuple& path, const_bytes bytes);
   bool take(time_point now, const five_tuple& path, const_bytes datagram);
-  void end_stream(time_point now, const five_tuple& path);
+  void accept(time_point now, const five_tuple& path);
+  void end_stream(time_point now, five_tuple path);
   std::optional<addressed_transmit> poll_agent(time_point now, mutable_bytes buffer);
   std::optional<addressed_transmit> send_check(time_point now, const addressed_transmit& check,
                                                mutable_bytes buffer);
@@ -136,9 +137,6 @@ class ice_transport::implementation {
   std::optional<addressed_transmit> relay_check(time_point now, const endpoint& relayed,
                                                 const endpoint& peer, const_bytes check,
                                                 mutable_bytes buffer);
-  std::optional<addressed_transmit> frame(time_point now, const five_tuple& path,
-                                          mutable_bytes buffer, std::size_t size,
-                                          traffic_class traffic);
 
   options options_;
   random_source* random_;

@@ -77,7 +77,7 @@ bool ice_transport::implementation::read_stream(time_point now, const five_tuple
   return true;
 }
 
-void ice_transport::implementation::end_stream(time_point now, const five_tuple& path) {
+void ice_transport::implementation::end_stream(time_point now, five_tuple path) {
   streams_.erase(path);
   events_.push_back(disconnect{path});
   agent.handle_disconnected(now, path);
@@ -94,14 +94,35 @@ void ice_transport::implementation::handle_connected(time_point now, const five_
     const bool welcome = std::ranges::any_of(locals_, [&](const local& l) {
       return l.protocol == transport_protocol::tcp && l.base == path.local;
     });
-    if (closed_ || !welcome || streams_.size() >= options_.max_streams) {
-      if (welcome) ++stats.bad_streams;
+    if (closed_ || !welcome)
       events_.push_back(disconnect{path});
-    } else {
-      streams_[path] = {.is_connected = true, .deadline = now + options_.connect_timeout};
-    }
+    else
+      accept(now, path);
   }
   wake(now);
+}
+
+/// Anybody can connect. All that have not proved whose they are share half of the places, and the
+/// eldest of them makes room.
+void ice_transport::implementation::accept(time_point now, const five_tuple& path) {
+  std::size_t unproved = 0;
+  auto eldest = streams_.end();
+  for (auto at = streams_.begin(); at != streams_.end(); ++at) {
+    if (!at->second.deadline || agent.is_valid_path(at->first)) continue;
+    ++unproved;
+    if (eldest == streams_.end() || at->second.deadline < eldest->second.deadline) eldest = at;
+  }
+  const auto is_full = [&] { return streams_.size() >= options_.max_streams; };
+  if (eldest != streams_.end() && (is_full() || unproved >= options_.max_streams / 2)) {
+    ++stats.bad_streams;
+    end_stream(now, eldest->first);
+  }
+  if (is_full()) {
+    ++stats.bad_streams;
+    events_.push_back(disconnect{path});
+    return;
+  }
+  streams_[path] = {.is_connected = true, .deadline = now + options_.connect_timeout};
 }
 
 void ice_transport::implementation::handle_disconnected(time_point now, const five_tuple& path) {
@@ -164,7 +185,7 @@ void ice_transport::implementation::handle_agent_event(time_point now, ice::agen
     ++stats.selected_pair_changes;
     if (auto* const r = find_relayed(selected->pair.local); r != nullptr && r->way.client())
       (void)r->way.client()->bind_channel(now, selected->pair.remote);
-    release_stale_permissions(now);
+    release_stale_permissions(now, stale_.size());
     pending_ = true;
     events_.push_back(*selected);
   } else if (std::holds_alternative<ice::agent::gathering_complete>(e)) {

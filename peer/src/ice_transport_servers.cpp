@@ -201,9 +201,10 @@ bool ice_transport::implementation::has_same(const server& s, const local& from,
   return std::ranges::any_of(relays_, [&](const relay_entry& r) {
     const auto& t = r.way.about();
     const bool over_tcp = s.uri.protocol() == transport_protocol::tcp;
-    return t.server == address && t.uri.protocol() == s.uri.protocol() &&
-           t.uri.is_secure() == s.uri.is_secure() &&
-           (over_tcp ? t.base.address == from.base.address : t.base == from.base);
+    if (t.server != address || t.uri.protocol() != s.uri.protocol()) return false;
+    // What comes over UDP tells relays apart by its two ends alone.
+    return over_tcp ? t.base.address == from.base.address && t.uri.is_secure() == s.uri.is_secure()
+                    : t.base == from.base;
   });
 }
 
@@ -370,7 +371,10 @@ void ice_transport::implementation::drop_stream(relay_entry& r) {
 void ice_transport::implementation::complain(const relay_entry& r, stun::error_code code,
                                              std::string_view text) {
   const auto& about = r.way.about();
-  const endpoint from{about.base.address, r.way.is_over_tcp() ? std::uint16_t{} : about.base.port};
+  endpoint from{about.base.address, r.way.is_over_tcp() ? std::uint16_t{} : about.base.port};
+  if (options_.ice.host_privacy == ice::host_privacy::hide ||
+      options_.policy == ice_transport_policy::relay)
+    from = {};  // No candidate shows it either.
   events_.push_back(
       candidate_error{from, about.url, static_cast<std::uint16_t>(code), std::string{text}});
 }
@@ -387,8 +391,10 @@ void ice_transport::implementation::server_verified(time_point now, const verify
 
 result<void, ice::error> ice_transport::implementation::add_remote_candidate(
     time_point now, const ice::candidate& remote) {
+  const auto ignored = agent.stats().ignored_candidates;
   auto added = agent.add_remote_candidate(now, remote);
-  if (added && remote.address.address && remote.protocol == transport_protocol::udp)
+  const bool is_used = added && agent.stats().ignored_candidates == ignored;
+  if (is_used && remote.address.address && remote.protocol == transport_protocol::udp)
     permit(now, remote.address.address);
   wake(now);
   return added;
@@ -410,17 +416,23 @@ void ice_transport::implementation::permit(time_point now, relay_entry& r, const
 void ice_transport::implementation::restart(time_point now) {
   stale_.insert(stale_.end(), permitted_.begin(), permitted_.end());
   permitted_.clear();
+  // Restarts may follow one another without a pair ever being found.
+  if (const auto most = options_.ice.max_remote_candidates; stale_.size() > most)
+    release_stale_permissions(now, stale_.size() - most);
   agent.restart(now);
   wake(now);
 }
 
-/// Those of the session before, once the new one has a pair.
-void ice_transport::implementation::release_stale_permissions(time_point now) {
+/// Those of sessions before, the oldest first.
+void ice_transport::implementation::release_stale_permissions(time_point now, std::size_t count) {
   const auto pair = agent.selected_pair();
-  for (const auto& peer : std::exchange(stale_, {}))
-    if (!pair || pair->remote.address != peer)
-      for (auto& r : relays_)
-        if (auto* client = r.way.client()) client->release(now, peer);
+  for (; count > 0; --count) {
+    const ip_address peer = stale_.front();
+    stale_.erase(stale_.begin());
+    if (pair && pair->remote.address == peer) continue;
+    for (auto& r : relays_)
+      if (auto* client = r.way.client()) client->release(now, peer);
+  }
 }
 
 // The end

@@ -308,6 +308,31 @@ TEST_SUITE("peer/relayed_call") {
     CHECK(c.talk(20s));
   }
 
+  TEST_CASE("each of many allocations becomes a candidate, and a restart makes no more") {
+    const auto opts =
+        through({"turn:192.0.2.1", "turn:192.0.2.1?transport=tcp", "turns:192.0.2.1?transport=tcp"},
+                ice_transport_policy::relay);
+    relayed_call c{25, opts, {}};
+    for (std::uint8_t i = 21; i < 24; ++i) c.add_address(c.a, address(i));
+    begin(c);
+    c.run(20s);
+    CHECK(c.allocations() == 12);
+    const auto relayed = [&] {
+      std::size_t n = 0;
+      const auto text = c.a.peer.local_description()->sdp;
+      for (auto i = text.find("typ relay"); i != std::string::npos;
+           i = text.find("typ relay", i + 1))
+        ++n;
+      return n;
+    };
+    CHECK(relayed() == 12);
+    c.a.peer.restart_ice(c.now);
+    c.negotiate(c.a, c.b);
+    c.run(20s);
+    CHECK(c.allocations() == 12);
+    CHECK(relayed() == 12);
+  }
+
   TEST_CASE("statistics name candidates, the pair in use and the transport") {
     relayed_call c{15, through({"turn:192.0.2.1"}, ice_transport_policy::relay), {}};
     begin(c);

@@ -115,7 +115,7 @@ class connection {
   };
   /// RTCPeerConnectionIceErrorEvent: a server that did not help. Gathering goes on.
   struct ice_candidate_error {
-    endpoint address;  ///< Ours, from which it was asked; none if from several.
+    endpoint address;  ///< Ours, from which it was asked; none if from several, or hidden.
     std::string url;
     std::uint16_t code;  ///< The server's STUN error code, or 701 when it could not be reached.
     std::string text;

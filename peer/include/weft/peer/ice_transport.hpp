@@ -72,7 +72,8 @@ class ice_transport {
     /// Allocations at a time, asked for or there: each address of ours with each URL and
     /// family. Beyond, the URLs and addresses given first go first.
     std::size_t max_allocations = 24;
-    /// TCP connections at a time, those of the other side included.
+    /// TCP connections at a time, those of the other side included. Accepted ones have half of
+    /// them until a check proves whose they are.
     std::size_t max_streams = 32;
     /// Of application datagrams that wait for `receive`: a full UDP_GRO read. What exceeds it is
     /// dropped as a network would.
@@ -123,7 +124,7 @@ class ice_transport {
   using role_changed = ice::agent::role_changed;
   /// RTCPeerConnectionIceErrorEvent: a server did not help. Gathering goes on.
   struct candidate_error {
-    endpoint local;      ///< From where it was asked, if from one address only.
+    endpoint local;      ///< From where it was asked, if from one address that candidates show.
     std::string url;     ///< As it was given.
     std::uint16_t code;  ///< The server's, or 701 when it could not be reached.
     std::string text;    ///< The server's words, or ours.
