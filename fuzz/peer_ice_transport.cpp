@@ -1,14 +1,19 @@
 // Invariant: whatever commands a transport is given, whatever servers, peers and streams say to
 // it, and whether anybody takes what it has to say or not: it does not crash, send
 // without end or write past a buffer, and once closed it falls silent.
+#include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <deque>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <weft/peer/ice_transport.hpp>
+#include <weft/stun/long_term.hpp>
 #include <weft/stun/message.hpp>
+#include <weft/turn/attributes.hpp>
 
 namespace {
 
@@ -50,6 +55,14 @@ ice_transport::options make_options(std::uint8_t how) {
   out.max_received_bytes = 4096;
   return out;
 }
+
+/// What the transport asked of a server or, perhaps through a relay, of a peer.
+struct request {
+  five_tuple path;
+  std::vector<std::uint8_t> bytes;
+  std::optional<endpoint> behind_relay;
+  bool is_framed;  ///< RFC 4571.
+};
 
 class world {
  public:
@@ -106,7 +119,7 @@ class world {
         if (in_.next() == 0xff) machine_.close(now_);
         return;
       default:
-        return drain();
+        return obey();
     }
   }
 
@@ -119,7 +132,7 @@ class world {
   }
 
   void signal() {
-    (void)machine_.set_remote_credentials(now_, {"remote", "remotepasswordremotepassword"});
+    (void)machine_.set_remote_credentials(now_, remote_);
     weft::ice::candidate c;
     c.foundation = "1";
     c.priority = 1u + in_.next();
@@ -143,11 +156,10 @@ class world {
       machine_.handle_connected(now_, path);
   }
 
-  /// The last request sent to a server, with a response that fits it but for what the fuzzer
-  /// writes into it.
+  /// The last request sent, with a response that fits it but for what the fuzzer writes into it.
   void answer() {
-    if (last_.empty()) return;
-    auto response = last_;
+    if (requests_.empty()) return;
+    auto response = requests_.back().bytes;
     response[0] |= 1;
     if (in_.next() & 1) response[1] |= 0x10;
     const auto attributes = in_.bytes(200);
@@ -156,7 +168,75 @@ class world {
     while (response.size() % 4 != 0) response.push_back(0);
     response[2] = static_cast<std::uint8_t>((response.size() - 20) >> 8);
     response[3] = static_cast<std::uint8_t>(response.size() - 20);
-    machine_.handle_input(now_, last_path_, response);
+    deliver(requests_.back(), response);
+  }
+
+  /// Some request answered as it should be, or a peer's own check.
+  void obey() {
+    const std::uint8_t which = in_.next();
+    if (requests_.empty()) return;
+    const request r = requests_[which % requests_.size()];
+    if (which & 0x80) return check(r);
+    const auto asked = weft::stun::message_view::parse(r.bytes);
+    if (!asked) std::abort();
+    std::array<std::uint8_t, 600> memory;
+    const bool is_challenge =
+        asked->type_method() != weft::stun::method::binding && !asked->username();
+    weft::stun::message_builder b{
+        memory,
+        is_challenge ? weft::stun::message_class::error : weft::stun::message_class::success,
+        asked->type_method(), asked->id()};
+    if (is_challenge) {
+      b.add_error(weft::stun::error_code::unauthenticated, "").add_realm("r").add_nonce("n");
+    } else if (asked->type_method() == weft::stun::method::binding) {
+      b.add_xor_mapped_address(at(1 + which % 5, 5000));
+      if (asked->username())
+        b.add_message_integrity(weft::stun::integrity_key::short_term(remote_.password));
+    } else {
+      b.add_xor_mapped_address(at(5, 5000));
+      weft::turn::add_relayed_address(b, at(9, 50000u + which % 8));
+      weft::turn::add_lifetime(b, std::chrono::seconds{which & 0x40 ? 30 : 600});
+      if (which & 0x20) weft::turn::add_mobility_ticket(b, weft::const_bytes{memory}.first(8));
+      b.add_message_integrity(
+          *weft::stun::long_term_key("user", "r", "password", weft::stun::password_algorithm::md5));
+    }
+    deliver(r, b.finish());
+  }
+
+  /// A check of the peer's, on the path that a request took or from behind the same relay.
+  void check(request to) {
+    const std::uint8_t how = in_.next();
+    if (how & 1 && !to.behind_relay) to.behind_relay = at(4, 6000);
+    std::array<std::uint8_t, 300> memory;
+    weft::stun::message_builder b{
+        memory, weft::stun::message_class::request, weft::stun::method::binding, {how}};
+    b.add_username(machine_.local_credentials().ufrag + ":" + remote_.ufrag);
+    b.add_u32(weft::stun::attribute_type::priority, 1u + how);
+    b.add_u64(how & 2 ? weft::stun::attribute_type::ice_controlling
+                      : weft::stun::attribute_type::ice_controlled,
+              how);
+    if (how & 4) b.add_flag(weft::stun::attribute_type::use_candidate);
+    b.add_message_integrity(
+        weft::stun::integrity_key::short_term(machine_.local_credentials().password));
+    deliver(to, b.add_fingerprint().finish());
+  }
+
+  /// From where a request went, in the form that it went in.
+  void deliver(const request& to, weft::const_bytes message) {
+    std::array<std::uint8_t, 1200> memory;
+    std::vector<std::uint8_t> bytes{message.begin(), message.end()};
+    if (to.behind_relay) {
+      weft::stun::message_builder b{
+          memory, weft::stun::message_class::indication, weft::turn::methods::data, {}};
+      weft::turn::add_peer_address(b, *to.behind_relay);
+      weft::turn::add_data(b, message);
+      const auto wrapped = b.finish();
+      bytes.assign(wrapped.begin(), wrapped.end());
+    }
+    if (to.is_framed)
+      bytes.insert(bytes.begin(), {static_cast<std::uint8_t>(bytes.size() >> 8),
+                                   static_cast<std::uint8_t>(bytes.size())});
+    machine_.handle_input(now_, to.path, bytes);
   }
 
   void inject() {
@@ -190,8 +270,7 @@ class world {
     while (const auto t = machine_.poll_transmit(now_, buffer)) {
       if (++sent > max_transmits_per_instant) std::abort();
       if (t->bytes.empty() || t->bytes.size() > buffer.size()) std::abort();
-      last_path_ = {t->local, t->remote, t->protocol};
-      if (t->bytes.size() >= 20 && t->bytes[0] < 4) last_.assign(t->bytes.begin(), t->bytes.end());
+      remember({t->local, t->remote, t->protocol}, t->bytes);
     }
     while (const auto e = machine_.poll_event()) {
       if (const auto* wanted = std::get_if<ice_transport::connect>(&*e))
@@ -202,6 +281,24 @@ class world {
     if (paths_.size() > 64) paths_.erase(paths_.begin(), paths_.begin() + 32);
     while (machine_.receive()) {
     }
+  }
+
+  void remember(const five_tuple& path, weft::const_bytes bytes) {
+    request r{path, {}, {}, false};
+    auto message = weft::stun::message_view::parse(bytes);
+    if (!message && path.protocol == transport_protocol::tcp && bytes.size() > 2) {
+      r.is_framed = true;
+      message = weft::stun::message_view::parse(bytes = bytes.subspan(2));
+    }
+    if (message && message->type_class() == weft::stun::message_class::indication) {
+      r.behind_relay = weft::turn::find_peer_address(*message);
+      bytes = weft::turn::find_data(*message).value_or(weft::const_bytes{});
+      message = weft::stun::message_view::parse(bytes);
+    }
+    if (!message || message->type_class() != weft::stun::message_class::request) return;
+    r.bytes.assign(bytes.begin(), bytes.end());
+    requests_.push_back(std::move(r));
+    if (requests_.size() > 32) requests_.pop_front();
   }
 
   void finish() {
@@ -221,8 +318,8 @@ class world {
   ice_transport machine_;
   weft::time_point now_{};
   std::vector<five_tuple> paths_;
-  std::vector<std::uint8_t> last_;
-  five_tuple last_path_;
+  std::deque<request> requests_;
+  const weft::ice::credentials remote_{"remote", "remotepasswordremotepassword"};
 };
 
 }  // namespace
