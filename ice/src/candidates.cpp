@@ -165,7 +165,8 @@ result<void, error> agent::implementation::add_remote_candidate(time_point now,
     return {};
   }
   const bool tcp = remote.protocol == transport_protocol::tcp;
-  if (remote.address.port == 0 || remote.priority == 0 || tcp != remote.tcp.has_value())
+  if (remote.address.port == 0 || !is_valid_priority(remote.priority) ||
+      tcp != remote.tcp.has_value())
     return fail(error::invalid_candidate);
   if (!remote.name.empty()) {
     if (!pending_names::is_local_name(remote.name)) {
@@ -319,6 +320,7 @@ pair* agent::implementation::add_pair(const base& local, const remote_candidate&
   return checklist_.add({.path = {local.address, remote.address, local.protocol},
                          .component = local.component,
                          .local_priority = local.priority,
+                         .priority_as_learned = local.priority_as_learned,
                          .remote_priority = remote.signalled.priority,
                          .foundation = std::uint64_t{local.foundation} << 32 | remote.foundation,
                          .local_type = local.type,

@@ -39,6 +39,7 @@ struct pair_key {
   five_tuple path;
   std::uint16_t component = 1;
   std::uint32_t local_priority = 0;
+  std::uint32_t priority_as_learned = 0;  ///< What its checks say in PRIORITY.
   std::uint32_t remote_priority = 0;
   std::uint64_t foundation = 0;  ///< Of both candidates together.
   candidate_type local_type = candidate_type::host;

@@ -248,9 +248,7 @@ const_bytes agent::implementation::build_check(const pair& p, const transaction&
 
   stun::message_builder message{buffer, stun::message_class::request, stun::method::binding, t.id};
   message.add_username({name.data(), static_cast<std::size_t>(end - name.begin())});
-  // RFC 8445 §7.1.1: what a candidate learned from this check shall have.
-  message.add_priority((p.local_priority & 0xffffff) |
-                       type_preference(candidate_type::peer_reflexive, p.path.protocol) << 24);
+  message.add_priority(p.priority_as_learned);  // RFC 8445 §7.1.1
   if (t.as == ice::role::controlling) {
     message.add_ice_controlling(tie_breaker_);
   } else {

@@ -196,6 +196,8 @@ void agent::implementation::restart(time_point now) {
   names_.clear();
   early_.clear();
   remote_ended_ = false;
+  remote_lite_ = false;
+  renomination_ = false;
   for (component_state& c : components_) c = {.selected = c.selected, .lost = c.lost};
   checks_begun_ = 0;
   nominations_ = 0;

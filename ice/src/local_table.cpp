@@ -98,6 +98,7 @@ result<const base*, error> local_table::add(random_source& random, const local_a
   b.usable = policy_ == candidate_policy::all && !(kind_ == implementation_kind::lite && active);
   b.slot = free_slot(b);
   b.priority = priority_of(b, candidate_type::host);
+  b.priority_as_learned = priority_of(b, candidate_type::peer_reflexive);
   b.foundation = foundation(candidate_type::host, address.address, a.protocol, "");
   bases_.push_back(std::move(b));
   if (bases_.back().usable) make_host(random, bases_.back());
@@ -123,6 +124,7 @@ result<const base*, error> local_table::add(const relayed_address& a) {
   b.usable = kind_ == implementation_kind::full;
   b.slot = free_slot(b);
   b.priority = priority_of(b, candidate_type::relayed);
+  b.priority_as_learned = priority_of(b, candidate_type::peer_reflexive);
   b.foundation =
       foundation(candidate_type::relayed, a.relayed.address, transport_protocol::udp, a.server_url);
   bases_.push_back(std::move(b));
@@ -302,7 +304,7 @@ void local_table::learn(const base& from, const endpoint& mapped) {
   candidate c = describe(from, candidate_type::peer_reflexive);
   c.foundation = std::to_string(
       foundation(candidate_type::peer_reflexive, from.address.address, from.protocol, ""));
-  c.priority = priority_of(from, candidate_type::peer_reflexive);
+  c.priority = from.priority_as_learned;
   // Whoever hides addresses may sit behind a NAT of its own house.
   if (!hides()) c.address = mapped;
   c.related = shown_related(from.address);

@@ -22,6 +22,7 @@ struct base {
   std::uint16_t component = 1;
   candidate_type type = candidate_type::host;
   std::uint32_t priority = 0;
+  std::uint32_t priority_as_learned = 0;  ///< Of a peer-reflexive candidate with this base.
   std::uint32_t foundation = 0;
   std::uint16_t network_id = 0;
   std::uint16_t network_cost = 0;

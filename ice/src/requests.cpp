@@ -58,7 +58,7 @@ void agent::implementation::handle_request(const five_tuple& path,
     return respond(answer);
   }
   const auto priority = message.priority();
-  if (!priority || *priority == 0) {  // RFC 8445 §7.2.2
+  if (!priority || !is_valid_priority(*priority)) {  // RFC 8445 §7.1.1, §5.1.2
     answer.error = stun::error_code::bad_request;
     return respond(answer);
   }

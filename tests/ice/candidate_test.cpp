@@ -75,9 +75,11 @@ TEST_SUITE("ice candidates") {
             error::invalid_candidate);
     CHECK(a.add_remote_candidate({}, scripted_peer::host(at("10.0.0.1", 0))).error() ==
           error::invalid_candidate);
-    auto without_priority = scripted_peer::host(at("10.0.0.1"));
-    without_priority.priority = 0;
-    CHECK(a.add_remote_candidate({}, without_priority).error() == error::invalid_candidate);
+    for (const std::uint32_t priority : {0u, 0x8000'0000u, ~0u}) {  // RFC 8445 §5.1.2
+      auto c = scripted_peer::host(at("10.0.0.1"));
+      c.priority = priority;
+      CHECK(a.add_remote_candidate({}, c).error() == error::invalid_candidate);
+    }
     CHECK(a.remote_candidates().empty());
   }
 

@@ -271,6 +271,8 @@ TEST_SUITE("ice checks") {
     CHECK((*refusal.message().unknown_attributes())[0] == stun::attribute_type{0x0033});
     p.send_check({.from = remote_b, .id = 2, .with_priority = false});
     CHECK(p.poll_one().message().error()->code == stun::error_code::bad_request);
+    p.send_check({.from = remote_b, .priority = 0x8000'0000, .id = 4});
+    CHECK(p.poll_one().message().error()->code == stun::error_code::bad_request);
     p.send_check({.from = remote_b, .id = 3, .extra = 0xc057});  // Chromium's network information.
     CHECK(p.poll().size() == 2);
   }
@@ -378,6 +380,16 @@ TEST_SUITE("ice roles (RFC 8445 §7.3.1.1, §7.2.5.1)") {
     CHECK(p.ice.selected_pair());
     p.ice.set_role(role::controlled);
     CHECK(p.ice.current_role() == role::controlling);
+  }
+
+  TEST_CASE("after a restart the other side may be a full agent (RFC 8445 §9)") {
+    scripted_peer p{role::controlled};
+    p.ice.set_remote_lite();
+    p.meet(remote_a);
+    p.ice.restart(p.now);
+    p.meet();
+    p.send_check({.from = remote_a, .controlling = ~std::uint64_t{0}});
+    CHECK(p.ice.current_role() == role::controlled);
   }
 }
 

@@ -151,7 +151,7 @@ TEST_SUITE("ice: failures of the field") {
     CHECK(p.ice.pair_stats().size() <= 100);
   }
 
-  TEST_CASE("no event, statistic or related address tells what signalling did not (Prflxion)") {
+  TEST_CASE("no candidate, statistic or related address tells what signalling did not (Prflxion)") {
     agent::options opts;
     opts.host_privacy = host_privacy::hide;
     opts.role = role::controlled;

@@ -70,9 +70,9 @@ TEST_SUITE("ice over TCP") {
     p.meet();
     REQUIRE(p.ice.add_remote_candidate(p.now, remote_tcp(tcp_type::passive, passive)));
     const sent first = p.poll_one();
-    CHECK(first.message().priority() ==
-          ((type_preference(candidate_type::peer_reflexive, tcp) << 24) |
-           (p.ice.local_candidates()[0].priority & 0xffffff)));
+    // RFC 6544 §4.2: 4 for a reflexive active candidate where a host has 6.
+    const std::uint32_t place = p.ice.local_candidates()[0].priority & 0x1fffff;
+    CHECK(first.message().priority() == (80u << 24 | 4u << 21 | place));
     CHECK(p.wait(5s).empty());  // TCP repeats by itself.
     p.ice.handle_connected(p.now, first.path());
     const sent second = p.poll_one();

@@ -98,6 +98,7 @@ void party::take_events(time_point now) {
 
 bool party::send(time_point now, const addressed_transmit& t) {
   ++datagrams;
+  sent_to.insert(t.remote.address);
   if (t.protocol == transport_protocol::udp)
     return net_->send(now, host_, t.local, t.remote, t.bytes);
   return net_->write(now, host_, mapped(real_, {t.local, t.remote, t.protocol}), t.bytes);

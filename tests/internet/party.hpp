@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -83,6 +84,7 @@ class party {
   bool end_unsent = false;
   bool talks = false;
   std::vector<time_point> heard;   ///< When the other side's words came.
+  std::set<ip_address> sent_to;    ///< Where its packets went first: relays, not what is behind.
   std::uint64_t datagrams = 0;     ///< That it has sent, messages over TCP included.
   std::uint64_t most_at_once = 0;  ///< Of those the most in one instant.
 

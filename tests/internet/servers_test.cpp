@@ -196,10 +196,14 @@ TEST_SUITE("servers that help, and servers that do not") {
     w.b().add_interface(w.now, internet::public_network, "203.0.113.2");
     w.introduce();
     REQUIRE(w.connect());
+    w.a().talks = w.b().talks = true;
     w.run(5s);
-    for (const party* p : {&w.a(), &w.b()})
+    for (const party* p : {&w.a(), &w.b()}) {
       for (const auto& gathered : p->all<peer::ice_transport::candidate_gathered>())
         CHECK(gathered.candidate.type == ice::candidate_type::relayed);
+      CHECK(p->sent_to == std::set{ip("198.51.100.3")});
+      CHECK(p->heard.size() > 20);
+    }
     CHECK(w.is_relayed(w.a()));
     CHECK(w.a().transport.selected_pair()->local.address == ip("198.51.100.3"));
     CHECK(w.b().transport.selected_pair()->local.address == ip("198.51.100.3"));

@@ -207,7 +207,8 @@ class agent {
   struct state_changed {
     ice::state state;
   };
-  /// Application data goes on this path from now on.
+  /// Application data goes on this path from now on. These are the real addresses, for sockets:
+  /// also those that names hide, which are not to be shown to anybody.
   struct selected_pair_changed {
     five_tuple pair;
     std::uint16_t component = 1;
@@ -318,12 +319,13 @@ class agent {
   /// are repaired by the agents themselves. A lite agent is always controlled.
   void set_role(ice::role r);
   ice::role current_role() const noexcept;
-  /// The other side is a lite agent: this one controls (RFC 8445 §6.1.1).
+  /// The other side is a lite agent: this one controls (RFC 8445 §6.1.1). Until the next `restart`,
+  /// after which the other side may be another (§9).
   void set_remote_lite();
   /// Both sides have said `a=ice-options:renomination` (draft-thatcher-ice-renomination §3): the
   /// controlling agent may go over to a better pair at any time, with a number that grows in the
   /// attribute NOMINATION. Without that it nominates another only when the one it had
-  /// stops answering or is gone.
+  /// stops answering or is gone. Until the next `restart`.
   void set_renomination();
 
   /// Starts the checks. The same credentials again change nothing. Fails with
@@ -332,7 +334,7 @@ class agent {
   /// One of a component that is not there is accepted and ignored, as is a second one
   /// for one address, one after the end, or one that the options filter; a name makes
   /// `resolve_name`. Fails with `invalid_candidate` (no, multicast or unspecified address, port 0,
-  /// priority 0, over TCP without a type, a name not in `.local`), `too_many`, `closed`.
+  /// priority 0 or over 2^31 - 1, over TCP without a type, a name not in `.local`), `too_many`, `closed`.
   result<void, error> add_remote_candidate(time_point now, const candidate& remote);
   /// No more of them come: a session without working pairs can now be said to have failed
   /// (RFC 8838 §14).

@@ -128,6 +128,11 @@ constexpr std::uint32_t candidate_priority(candidate_type type, std::uint16_t lo
   return make_priority(type_preference(type), local_preference, component);
 }
 
+/// RFC 8445 §5.1.2: more would not fit into the priority of a pair.
+constexpr bool is_valid_priority(std::uint32_t priority) noexcept {
+  return priority >= 1 && priority <= 0x7fff'ffff;
+}
+
 /// RFC 8445 §6.1.2.3. Both agents get the same number for a pair.
 constexpr std::uint64_t pair_priority(std::uint32_t of_controlling,
                                       std::uint32_t of_controlled) noexcept {
