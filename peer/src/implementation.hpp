@@ -98,7 +98,8 @@ class connection::implementation {
                                         bool may_restart) const;
   void gather(time_point now);
   void restart(time_point now);
-  void apply_remote_transport(time_point now, negotiation::remote_data remote);
+  void take_remote_data(negotiation::remote_data remote);
+  void begin_ice(time_point now);
   void take_message_limit();
   void end_data(std::string_view reason);
   void add_remote_candidate(time_point now, const sdp::candidate& candidate);
@@ -162,7 +163,8 @@ class connection::implementation {
 
   // Transport
   ice_transport transport_;
-  std::optional<ice::credentials> remote_credentials_;  ///< Those the transport has.
+  std::optional<ice::credentials>
+      remote_credentials_;  ///< Those the transport has, once ICE began.
   std::vector<sdp::candidate> candidates_;
   bool was_connected_ = false;      ///< ICE was, since it last began.
   bool addresses_changed_ = false;  ///< Since a path was selected.

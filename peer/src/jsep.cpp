@@ -170,6 +170,7 @@ void connection::implementation::apply_local_answer(time_point now) {
   set_signaling(signaling_state::stable);
   if (const auto ours = negotiation::read_data(current_local_->sdp); ours && *ours) {
     gather(now);
+    if (!dtls_) begin_ice(now);
     begin_transport(
         now, (*ours)->setup == sdp::setup_role::active ? dtls::role::client : dtls::role::server);
   } else if (remote_data_) {
@@ -219,7 +220,8 @@ result<void, error> connection::implementation::set_remote_offer(time_point now,
       restart(now);
       restart_wanted_ = false;  // Both sides begin anew.
     }
-    apply_remote_transport(now, *std::move(*data));
+    take_remote_data(*std::move(*data));
+    if (dtls_) begin_ice(now);
   }
   pending_remote_ = description{sdp_type::offer, std::move(offer)};
   set_signaling(signaling_state::have_remote_offer);
@@ -246,7 +248,8 @@ result<void, error> connection::implementation::set_remote_answer(time_point now
   set_signaling(signaling_state::stable);
   if (std::exchange(restarting_, false)) restart_wanted_ = false;
   if (*data) {
-    apply_remote_transport(now, *std::move(*data));
+    take_remote_data(*std::move(*data));
+    begin_ice(now);
     begin_transport(now, *role);
   } else {
     data_rejected_ = true;
@@ -308,21 +311,29 @@ void connection::implementation::restart(time_point now) {
   transport_.gather(now);
 }
 
-void connection::implementation::apply_remote_transport(time_point now,
-                                                        negotiation::remote_data remote) {
+void connection::implementation::take_remote_data(negotiation::remote_data remote) {
   if (!remote_data_ || remote_data_->ufrag != remote.ufrag) {
     remote_candidates_.clear();
     remote_candidates_end_ = false;
   }
   remote_data_ = std::move(remote);
+  take_message_limit();
+}
+
+/// Only once both sides have agreed: a caller shall not learn the addresses of one who has not
+/// answered (RFC 8827 §6.4).
+void connection::implementation::begin_ice(time_point now) {
+  const bool is_first = !remote_credentials_;
   if (remote_data_->ice_lite) transport_.set_remote_lite();
   if (remote_data_->renomination) transport_.set_renomination();
   // `read_data` has let through only what RFC 8839 §5.4 allows.
   remote_credentials_ = {remote_data_->ufrag, remote_data_->pwd};
   (void)transport_.set_remote_credentials(now, *remote_credentials_);
   for (const auto& candidate : remote_data_->candidates) add_remote_candidate(now, candidate);
-  if (remote_data_->end_of_candidates) transport_.end_of_remote_candidates(now);
-  take_message_limit();
+  if (is_first)
+    for (const auto& candidate : remote_candidates_) add_remote_candidate(now, candidate);
+  if (remote_data_->end_of_candidates || remote_candidates_end_)
+    transport_.end_of_remote_candidates(now);
 }
 
 /// What the other side takes may change with every description (RFC 8841 §10.4).
@@ -399,13 +410,13 @@ result<void, error> connection::implementation::add_ice_candidate(time_point now
   }
   if (end) {
     remote_candidates_end_ = true;
-    transport_.end_of_remote_candidates(now);
+    if (remote_credentials_) transport_.end_of_remote_candidates(now);
     advance(now);
     return {};
   }
   const auto parsed = sdp::parse_candidate_line(candidate.candidate);
   if (parsed) {
-    add_remote_candidate(now, *parsed);
+    if (remote_credentials_) add_remote_candidate(now, *parsed);
     remember_remote_candidate(*parsed);
     advance(now);
   } else if (parsed.error() == sdp::error_code::unknown_transport ||

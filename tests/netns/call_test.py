@@ -98,7 +98,8 @@ class Call(unittest.TestCase):
 
     def test_a_relay_connects_them(self):
         for urls in (TURN, TURN_TCP):
-            with self.subTest(urls[1]):
+            with self.subTest(urls[1]), contextlib.ExitStack() as world:
+                world.callback(self.doCleanups)
                 self.internet()
                 self.start_relay()
                 for side in ("a", "b"):
@@ -107,7 +108,6 @@ class Call(unittest.TestCase):
                 self.assert_intact(report)
                 self.assertIn("relayed", self.types(report))
                 self.assertLess(report["timings_ms"]["channel_open"], 5000)
-                self.doCleanups()
 
     def test_without_udp_a_relay_is_reached_by_tcp(self):
         self.internet()

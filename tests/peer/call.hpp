@@ -126,6 +126,7 @@ class call {
   side a;
   side b;
   sim::network net;
+  std::function<void(const side&, const_bytes)> on_sent;  ///< For whoever wants to look.
 
   static void note(side& s, const connection::event& e) {
     if (const auto* gathered = std::get_if<connection::candidate_gathered>(&e))
@@ -162,6 +163,7 @@ class call {
       }
       while (auto t = s.peer.poll_transmit(now, buffer)) {
         busy = true;
+        if (on_sent) on_sent(s, t->bytes);
         net.push(now, t->local, t->remote, t->bytes);
       }
     }
