@@ -334,7 +334,8 @@ class agent {
   /// One of a component that is not there is accepted and ignored, as is a second one
   /// for one address, one after the end, or one that the options filter; a name makes
   /// `resolve_name`. Fails with `invalid_candidate` (no, multicast or unspecified address, port 0,
-  /// priority 0 or over 2^31 - 1, over TCP without a type, a name not in `.local`), `too_many`, `closed`.
+  /// priority 0 or over 2^31 - 1, over TCP without a type, a name not in `.local`), `too_many`,
+  /// `closed`.
   result<void, error> add_remote_candidate(time_point now, const candidate& remote);
   /// No more of them come: a session without working pairs can now be said to have failed
   /// (RFC 8838 §14).
