@@ -15,6 +15,8 @@
 
 #include <weft/ice/agent.hpp>
 
+#include "input.hpp"
+
 namespace {
 
 using namespace weft;
@@ -22,26 +24,6 @@ using namespace weft;
 void require(bool condition) {
   if (!condition) std::abort();
 }
-
-class input {
- public:
-  input(const std::uint8_t* data, std::size_t size) : rest_{data, size} {}
-  bool empty() const { return rest_.empty(); }
-  std::uint8_t byte() {
-    if (rest_.empty()) return 0;
-    const std::uint8_t b = rest_.front();
-    rest_ = rest_.subspan(1);
-    return b;
-  }
-  const_bytes bytes(std::size_t count) {
-    const auto taken = rest_.first(std::min(count, rest_.size()));
-    rest_ = rest_.subspan(taken.size());
-    return taken;
-  }
-
- private:
-  const_bytes rest_;
-};
 
 endpoint address(std::uint8_t host, std::uint8_t n) {
   return {ip_address{std::array<std::uint8_t, 4>{10, 0, host, n}},
@@ -96,7 +78,7 @@ struct side {
 
 class run {
  public:
-  run(input in, std::uint8_t how) : in_{in}, sides_{side{1, 0, how}, side{2, 1, how}} {
+  run(fuzz::input in, std::uint8_t how) : in_{in}, sides_{side{1, 0, how}, side{2, 1, how}} {
     if (how & 4) sides_[0].ice.set_remote_lite();
   }
 
@@ -108,12 +90,12 @@ class run {
 
  private:
   void step() {
-    const std::uint8_t op = in_.byte();
+    const std::uint8_t op = in_.u8();
     side& s = sides_[op & 1];
     side& other = sides_[1 - (op & 1)];
     switch (op >> 1 & 0x1f) {
       case 0:
-        (void)s.ice.add_local_address(now_, address(s.host, in_.byte() & 3));
+        (void)s.ice.add_local_address(now_, address(s.host, in_.u8() & 3));
         break;
       case 1:
         s.ice.gather(now_);
@@ -128,37 +110,37 @@ class run {
         s.ice.end_of_remote_candidates(now_);
         break;
       case 5:
-        s.ice.resolve(now_, "name.local", std::array{address(other.host, in_.byte() & 3).address});
+        s.ice.resolve(now_, "name.local", std::array{address(other.host, in_.u8() & 3).address});
         break;
       case 6:
         s.ice.restart(now_);
         break;
       case 7:
-        if (in_.byte() == 0xff) s.ice.close(now_);
+        if (in_.u8() == 0xff) s.ice.close(now_);
         break;
       case 8:
-        s.ice.set_role(in_.byte() & 1 ? ice::role::controlling : ice::role::controlled);
+        s.ice.set_role(in_.u8() & 1 ? ice::role::controlling : ice::role::controlled);
         break;
       case 9:
         wait();
         break;
       case 10:
-        now_ += std::chrono::milliseconds{in_.byte() * 16};
+        now_ += std::chrono::milliseconds{in_.u8() * 16};
         break;
       case 11:
-        deliver(in_.byte());
+        deliver(in_.u8());
         break;
       case 12:
         mangle();
         break;
       case 13:
-        s.ice.handle_input(now_, address(s.host, in_.byte() & 3), stranger, in_.bytes(in_.byte()));
+        s.ice.handle_input(now_, address(s.host, in_.u8() & 3), stranger, in_.bytes(in_.u8()));
         break;
       case 14:
-        poll(s, in_.byte());
+        poll(s, in_.u8());
         break;
       case 15:
-        s.ice.handle_timeout(now_ - std::chrono::seconds{in_.byte()});
+        s.ice.handle_timeout(now_ - std::chrono::seconds{in_.u8()});
         break;
       default:
         step_addresses(op >> 1 & 0x0f, s, other);
@@ -168,7 +150,7 @@ class run {
   }
 
   void step_addresses(int op, side& s, const side& other) {
-    const std::uint8_t n = in_.byte();
+    const std::uint8_t n = in_.u8();
     switch (op) {
       case 0:
         (void)s.ice.add_local_address(
@@ -252,7 +234,7 @@ class run {
   }
 
   void add_candidate(side& s, const side& other) {
-    const std::uint8_t what = in_.byte();
+    const std::uint8_t what = in_.u8();
     ice::candidate c;
     c.foundation = std::to_string(what & 3);
     c.priority = ice::candidate_priority(static_cast<ice::candidate_type>(what >> 2 & 3), what);
@@ -307,12 +289,12 @@ class run {
   }
   void mangle() {
     if (in_flight_.empty()) return;
-    datagram d = in_flight_[in_.byte() % in_flight_.size()];
-    const std::uint8_t what = in_.byte();
+    datagram d = in_flight_[in_.u8() % in_flight_.size()];
+    const std::uint8_t what = in_.u8();
     if (what & 1) d.from = stranger;
     if (what & 2) d.to = address(static_cast<std::uint8_t>(what >> 7), what >> 2 & 3);
     if (what & 0x70) {
-      d.bytes[in_.byte() % d.bytes.size()] ^= static_cast<std::uint8_t>(in_.byte() | 1);
+      d.bytes[in_.u8() % d.bytes.size()] ^= static_cast<std::uint8_t>(in_.u8() | 1);
       d.from = stranger;  // Where integrity is not checked the sender must not be believed.
     }
     // An authentic request that somebody relays makes its source a candidate
@@ -322,7 +304,7 @@ class run {
   }
   void offer_response_or_garbage(datagram& d) {
     d.bytes[0] = 0x01;
-    d.bytes[1] = in_.byte() & 1 ? 0x01 : 0x11;
+    d.bytes[1] = in_.u8() & 1 ? 0x01 : 0x11;
     hand_over(d);
   }
   /// Over TCP the two ends of a connection that is made for the first message.
@@ -364,7 +346,7 @@ class run {
     require(s.ice.local_candidates().size() <= 10 * (1 + 4 + 6));
   }
 
-  input in_;
+  fuzz::input in_;
   time_point now_{std::chrono::hours{1}};
   std::array<side, 2> sides_;
   std::deque<datagram> in_flight_;
@@ -377,6 +359,6 @@ class run {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   // The last byte is the kind of agents: the others mean the same for all kinds.
   if (size == 0) return 0;
-  run{input{data, size - 1}, data[size - 1]}.go();
+  run{fuzz::input{{data, size - 1}}, data[size - 1]}.go();
   return 0;
 }

@@ -10,24 +10,14 @@
 
 #include <weft/peer/connection.hpp>
 
+#include "input.hpp"
+
 namespace {
 
 using namespace std::chrono_literals;
 using namespace weft::peer;
 
 constexpr std::size_t max_datagrams_per_instant = 20'000;
-
-/// The fuzzer's bytes as a list of decisions.
-class decisions {
- public:
-  explicit decisions(weft::const_bytes data) : in_{data} {}
-  bool done() const { return in_.at_end(); }
-  std::uint8_t next() { return in_.u8(); }
-  weft::const_bytes bytes(std::size_t most) { return in_.bytes(std::min(most, in_.rest().size())); }
-
- private:
-  weft::byte_reader in_;
-};
 
 const weft::dtls::certificate& identity() {
   static const auto made = *weft::dtls::certificate::generate({});
@@ -58,8 +48,8 @@ class world {
   explicit world(weft::const_bytes data) : in_{data}, a_{1, 1}, b_{2, 2} {}
 
   void run() {
-    while (!in_.done()) {
-      const std::uint8_t what = in_.next();
+    while (!in_.empty()) {
+      const std::uint8_t what = in_.u8();
       step(what);
       if ((what & 0x30) == 0x30) continue;  // Nobody has to take what they have to say.
       settle(a_, b_);
@@ -85,7 +75,7 @@ class world {
         s.peer.restart_ice(now_);
         return;
       case 5:
-        now_ += std::chrono::milliseconds{1u << (in_.next() % 16)};
+        now_ += std::chrono::milliseconds{1u << (in_.u8() % 16)};
         return tick();
       case 6:
         if (!in_flight_.empty()) in_flight_.pop_front();
@@ -106,17 +96,17 @@ class world {
             now_, {.candidate = std::string{weft::as_text(in_.bytes(80))}, .sdp_mid = "0"});
         return;
       case 12:
-        if (in_.next() == 0xff) s.peer.close(now_);
+        if (in_.u8() == 0xff) s.peer.close(now_);
         return;
       default:
         return deliver();
     }
   }
 
-  channel_handle pick(const side& s) { return s.channels[in_.next() % s.channels.size()]; }
+  channel_handle pick(const side& s) { return s.channels[in_.u8() % s.channels.size()]; }
 
   void open(side& s) {
-    const std::uint8_t how = in_.next();
+    const std::uint8_t how = in_.u8();
     data_channel_options opts{.ordered = (how & 1) == 0};
     if (how & 2) opts.max_retransmits = how;
     if (how & 4) opts.max_packet_life_time = how;
@@ -131,7 +121,7 @@ class world {
   void send(side& s) {
     if (s.channels.empty()) return;
     const auto channel = pick(s);
-    (void)s.peer.send(now_, channel, std::string(in_.next() * 64u, 'w'));
+    (void)s.peer.send(now_, channel, std::string(in_.u8() * 64u, 'w'));
   }
 
   void negotiate(side& s, side& other) {
@@ -146,7 +136,7 @@ class world {
   void mutate() {
     if (in_flight_.empty()) return;
     auto& bytes = in_flight_.front().bytes;
-    if (!bytes.empty()) bytes[in_.next() % bytes.size()] ^= in_.next();
+    if (!bytes.empty()) bytes[in_.u8() % bytes.size()] ^= in_.u8();
   }
 
   void inject(side& s, const side& other) {
@@ -192,7 +182,7 @@ class world {
       (void)other.peer.add_ice_candidate(now_, candidate);
   }
 
-  decisions in_;
+  weft::fuzz::input in_;
   weft::time_point now_{};
   side a_, b_;
   std::deque<datagram> in_flight_;

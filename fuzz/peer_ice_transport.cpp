@@ -15,6 +15,8 @@
 #include <weft/stun/message.hpp>
 #include <weft/turn/attributes.hpp>
 
+#include "input.hpp"
+
 namespace {
 
 using weft::endpoint;
@@ -23,18 +25,6 @@ using weft::transport_protocol;
 using weft::peer::ice_transport;
 
 constexpr std::size_t max_transmits_per_instant = 20'000;
-
-/// The fuzzer's bytes as a list of decisions.
-class decisions {
- public:
-  explicit decisions(weft::const_bytes data) : in_{data} {}
-  bool done() const { return in_.at_end(); }
-  std::uint8_t next() { return in_.u8(); }
-  weft::const_bytes bytes(std::size_t most) { return in_.bytes(std::min(most, in_.rest().size())); }
-
- private:
-  weft::byte_reader in_;
-};
 
 endpoint at(std::uint8_t host, std::uint16_t port) {
   return {weft::ip_address{std::array<std::uint8_t, 4>{10, 0, 0, host}}, port};
@@ -67,11 +57,11 @@ struct request {
 class world {
  public:
   explicit world(weft::const_bytes data)
-      : in_{data}, random_{1}, machine_{random_, make_options(in_.next())} {}
+      : in_{data}, random_{1}, machine_{random_, make_options(in_.u8())} {}
 
   void run() {
-    while (!in_.done()) {
-      const std::uint8_t what = in_.next();
+    while (!in_.empty()) {
+      const std::uint8_t what = in_.u8();
       step(what);
       if ((what & 0x80) == 0) drain();  // Or not: nobody has to.
     }
@@ -82,20 +72,20 @@ class world {
   void step(std::uint8_t what) {
     switch (what & 0x0f) {
       case 0:
-        (void)machine_.add_local_address(now_, at(1 + in_.next() % 3, 5000));
+        (void)machine_.add_local_address(now_, at(1 + in_.u8() % 3, 5000));
         return;
       case 1:
         (void)machine_.add_local_address(now_,
                                          {.base = at(1, 7000),
                                           .protocol = transport_protocol::tcp,
-                                          .tcp = static_cast<weft::ice::tcp_type>(in_.next() % 3)});
+                                          .tcp = static_cast<weft::ice::tcp_type>(in_.u8() % 3)});
         return;
       case 2:
-        return machine_.remove_local_address(now_, at(1 + in_.next() % 3, 5000));
+        return machine_.remove_local_address(now_, at(1 + in_.u8() % 3, 5000));
       case 3:
         return machine_.gather(now_);
       case 4:
-        now_ += std::chrono::milliseconds{1u << (in_.next() % 18)};
+        now_ += std::chrono::milliseconds{1u << (in_.u8() % 18)};
         return machine_.handle_timeout(now_);
       case 5:
         return resolve();
@@ -111,12 +101,12 @@ class world {
       case 11:
         return send();
       case 12:
-        if (in_.next() % 4 == 0) machine_.restart(now_);
+        if (in_.u8() % 4 == 0) machine_.restart(now_);
         return;
       case 13:
-        return machine_.set_servers(now_, make_options(in_.next()).servers);
+        return machine_.set_servers(now_, make_options(in_.u8()).servers);
       case 14:
-        if (in_.next() == 0xff) machine_.close(now_);
+        if (in_.u8() == 0xff) machine_.close(now_);
         return;
       default:
         return obey();
@@ -125,7 +115,7 @@ class world {
 
   void resolve() {
     const std::array<weft::ip_address, 1> found{at(9, 0).address};
-    const bool is_found = in_.next() & 1;
+    const bool is_found = in_.u8() & 1;
     machine_.resolve(
         now_, "relay.example",
         is_found ? std::span<const weft::ip_address>{found} : std::span<const weft::ip_address>{});
@@ -135,17 +125,17 @@ class world {
     (void)machine_.set_remote_credentials(now_, remote_);
     weft::ice::candidate c;
     c.foundation = "1";
-    c.priority = 1u + in_.next();
+    c.priority = 1u + in_.u8();
     c.address = at(4, 6000);
-    if (in_.next() & 1) {
+    if (in_.u8() & 1) {
       c.protocol = transport_protocol::tcp;
-      c.tcp = static_cast<weft::ice::tcp_type>(in_.next() % 3);
+      c.tcp = static_cast<weft::ice::tcp_type>(in_.u8() % 3);
     }
     (void)machine_.add_remote_candidate(now_, c);
   }
 
   void streams() {
-    const std::uint8_t what = in_.next();
+    const std::uint8_t what = in_.u8();
     const five_tuple accepted{at(1, 7000), at(4, 1000 + what % 8), transport_protocol::tcp};
     if (what & 0x40) return machine_.handle_connected(now_, accepted);
     if (paths_.empty()) return;
@@ -161,7 +151,7 @@ class world {
     if (requests_.empty()) return;
     auto response = requests_.back().bytes;
     response[0] |= 1;
-    if (in_.next() & 1) response[1] |= 0x10;
+    if (in_.u8() & 1) response[1] |= 0x10;
     const auto attributes = in_.bytes(200);
     response.resize(20);
     response.insert(response.end(), attributes.begin(), attributes.end());
@@ -173,7 +163,7 @@ class world {
 
   /// Some request answered as it should be, or a peer's own check.
   void obey() {
-    const std::uint8_t which = in_.next();
+    const std::uint8_t which = in_.u8();
     if (requests_.empty()) return;
     const request r = requests_[which % requests_.size()];
     if (which & 0x80) return check(r);
@@ -205,7 +195,7 @@ class world {
 
   /// A check of the peer's, on the path that a request took or from behind the same relay.
   void check(request to) {
-    const std::uint8_t how = in_.next();
+    const std::uint8_t how = in_.u8();
     if (how & 1 && !to.behind_relay) to.behind_relay = at(4, 6000);
     std::array<std::uint8_t, 300> memory;
     weft::stun::message_builder b{
@@ -240,7 +230,7 @@ class world {
   }
 
   void inject() {
-    const std::uint8_t what = in_.next();
+    const std::uint8_t what = in_.u8();
     const auto bytes = in_.bytes(200);
     if (what & 1 && !paths_.empty()) {
       machine_.handle_input(now_, paths_[what % paths_.size()], bytes);
@@ -256,7 +246,7 @@ class world {
         pair ? *pair : five_tuple{at(1, 5000), at(4, 6000), transport_protocol::udp};
     std::array<std::uint8_t, 300> buffer{};
     const auto room = machine_.room_for(path);
-    const std::size_t size = in_.next();
+    const std::size_t size = in_.u8();
     const auto out = machine_.wrap(now_, path, buffer, size);
     if (out && (out->bytes.data() != buffer.data() || out->bytes.size() > buffer.size() ||
                 out->bytes.size() < size))
@@ -313,7 +303,7 @@ class world {
     std::abort();  // It goes on for ever.
   }
 
-  decisions in_;
+  weft::fuzz::input in_;
   weft::seeded_random random_;
   ice_transport machine_;
   weft::time_point now_{};

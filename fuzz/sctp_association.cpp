@@ -15,8 +15,11 @@
 #include <weft/sctp/association.hpp>
 #include <weft/sctp/packet.hpp>
 
+#include "input.hpp"
+
 namespace {
 
+using weft::fuzz::input;
 using namespace weft::sctp;
 using namespace std::chrono_literals;
 using packet = std::vector<std::uint8_t>;
@@ -24,27 +27,6 @@ using packet = std::vector<std::uint8_t>;
 void require(bool holds) {
   if (!holds) std::abort();
 }
-
-class input {
- public:
-  input(const std::uint8_t* data, std::size_t size) : rest_{data, size} {}
-  bool empty() const { return rest_.empty(); }
-  std::uint8_t u8() {
-    if (rest_.empty()) return 0;
-    const std::uint8_t byte = rest_[0];
-    rest_ = rest_.subspan(1);
-    return byte;
-  }
-  std::uint16_t u16() { return static_cast<std::uint16_t>(u8() << 8 | u8()); }
-  weft::const_bytes bytes(std::size_t count) {
-    const auto taken = rest_.first(std::min(count, rest_.size()));
-    rest_ = rest_.subspan(taken.size());
-    return taken;
-  }
-
- private:
-  weft::const_bytes rest_;
-};
 
 struct end {
   end(weft::random_source& random, const association::options& o) : machine{random, o} {}
@@ -285,7 +267,7 @@ class world {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  input in{data, size};
+  input in{{data, size}};
   world{in.u8()}.run(in);
   return 0;
 }

@@ -16,6 +16,8 @@
 #include <weft/stun/long_term.hpp>
 #include <weft/turn/client.hpp>
 
+#include "input.hpp"
+
 namespace {
 
 using namespace weft;
@@ -24,26 +26,6 @@ using namespace std::chrono_literals;
 void require(bool condition) {
   if (!condition) std::abort();
 }
-
-class input {
- public:
-  input(const std::uint8_t* data, std::size_t size) : rest_{data, size} {}
-  bool empty() const { return rest_.empty(); }
-  std::uint8_t byte() {
-    if (rest_.empty()) return 0;
-    const std::uint8_t b = rest_.front();
-    rest_ = rest_.subspan(1);
-    return b;
-  }
-  const_bytes bytes(std::size_t count) {
-    const auto taken = rest_.first(std::min(count, rest_.size()));
-    rest_ = rest_.subspan(taken.size());
-    return taken;
-  }
-
- private:
-  const_bytes rest_;
-};
 
 const endpoint server{ip_address{std::array<std::uint8_t, 4>{203, 0, 113, 7}}, 3478};
 
@@ -78,7 +60,7 @@ turn::client::options make_options(std::uint8_t how) {
 
 class run {
  public:
-  run(input in, std::uint8_t how)
+  run(fuzz::input in, std::uint8_t how)
       : in_{in},
         is_stream_{(how & 1) != 0},
         client_{random_, server, make_options(how)},
@@ -91,7 +73,7 @@ class run {
 
  private:
   void step() {
-    const std::uint8_t op = in_.byte();
+    const std::uint8_t op = in_.u8();
     const std::uint8_t argument = op >> 4;
     switch (op & 15) {
       case 0:
@@ -123,7 +105,7 @@ class run {
         relay(argument);
         break;
       case 9:
-        now_ += std::chrono::milliseconds{in_.byte()} * (argument * argument * argument);
+        now_ += std::chrono::milliseconds{in_.u8()} * (argument * argument * argument);
         client_.handle_timeout(now_);
         break;
       case 10:
@@ -142,7 +124,7 @@ class run {
         if (argument == 0) client_.close(now_);
         break;
       case 14:
-        deliver(in_.bytes(in_.byte()));
+        deliver(in_.bytes(in_.u8()));
         break;
       case 15:
         mangle(argument);
@@ -167,9 +149,9 @@ class run {
   }
 
   void send(const endpoint& to) {
-    const std::size_t size = in_.byte() * 3u;
-    const std::size_t offset = in_.byte();
-    std::vector<std::uint8_t> buffer(std::size_t{in_.byte()} * 4);
+    const std::size_t size = in_.u8() * 3u;
+    const std::size_t offset = in_.u8();
+    std::vector<std::uint8_t> buffer(std::size_t{in_.u8()} * 4);
     const std::size_t room = client_.headroom(to);
     require(room <= turn::client::max_headroom);
     for (std::size_t i = 0; i < size && offset + i < buffer.size(); ++i)
@@ -211,7 +193,7 @@ class run {
   void succeed(std::uint8_t how) {
     if (requests_.empty()) return;
     if (!stun::message_view::parse(requests_.back())->username()) return challenge();
-    const std::uint8_t wishes = in_.byte();
+    const std::uint8_t wishes = in_.u8();
     answer(stun::message_class::success, how, [&](auto& b, const stun::message_view& request) {
       if (request.type_method() == turn::methods::allocate) {
         b.add_xor_mapped_address(peer(2));
@@ -242,7 +224,7 @@ class run {
   void refuse(std::uint8_t how) {
     constexpr std::uint16_t codes[] = {300, 400, 401, 403, 405, 420, 437, 438,
                                        440, 441, 443, 446, 447, 486, 500, 508};
-    const std::uint8_t which = in_.byte();
+    const std::uint8_t which = in_.u8();
     answer(stun::message_class::error, how, [&](auto& b, const stun::message_view&) {
       b.add_error(static_cast<stun::error_code>(codes[which & 15]), "no");
       if (which & 16) b.add_realm("r").add_nonce(which & 32 ? "m" : "n");
@@ -284,7 +266,7 @@ class run {
   void mangle(std::uint8_t how) {
     if (last_.empty()) return;
     std::vector<std::uint8_t> bytes = last_;
-    bytes[in_.byte() % bytes.size()] = in_.byte();
+    bytes[in_.u8() % bytes.size()] = in_.u8();
     if (how & 1) bytes.resize(bytes.size() / 2);
     deliver(bytes);
   }
@@ -324,7 +306,7 @@ class run {
     while (client_.poll_event()) require(++events < 200);
   }
 
-  input in_;
+  fuzz::input in_;
   bool is_stream_;
   seeded_random random_{1};
   turn::client client_;
@@ -337,8 +319,8 @@ class run {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  input in{data, size};
-  const std::uint8_t how = in.byte();
+  fuzz::input in{{data, size}};
+  const std::uint8_t how = in.u8();
   run{in, how}.go();
   return 0;
 }

@@ -10,7 +10,6 @@
 #include <variant>
 #include <vector>
 
-#include <asio/io_context.hpp>
 #include <asio/ip/udp.hpp>
 
 #include <weft/io/peer_runner.hpp>
@@ -18,6 +17,7 @@
 #include <weft/io/turn_server_runner.hpp>
 
 #include "authority.hpp"
+#include "event_loop.hpp"
 
 using namespace std::chrono_literals;
 using weft::io::network_address;
@@ -34,7 +34,7 @@ weft::ip_address address(const char* text) {
 }
 const weft::endpoint anywhere{address("127.0.0.1"), 0};
 
-struct fixture {
+struct fixture : weft::io::test::event_loop {
   peer_runner make(const peer_runner::options& opts) {
     auto certificate = weft::dtls::certificate::generate({.now = std::chrono::system_clock::now()});
     REQUIRE(certificate.has_value());
@@ -44,15 +44,6 @@ struct fixture {
     return std::move(*runner);
   }
 
-  template <class Done>
-  bool run_until(Done done) {
-    const auto end = weft::io::now() + 30s;
-    context.restart();
-    while (!done() && weft::io::now() < end) context.run_one_until(end);
-    return done();
-  }
-
-  asio::io_context context;
   weft::io::system_random random;
 };
 

@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include <asio/io_context.hpp>
-
 #include <weft/io/asio.hpp>
 #include <weft/io/dns_resolver.hpp>
+
+#include "event_loop.hpp"
 
 using namespace std::chrono_literals;
 using weft::io::dns_resolver;
@@ -52,17 +52,8 @@ class name_server {
   std::shared_ptr<shared> shared_ = std::make_shared<shared>();
 };
 
-struct fixture {
-  template <class Done>
-  bool run_until(Done done) {
-    const auto end = weft::io::now() + 20s;
-    context.restart();
-    while (!done() && weft::io::now() < end) context.run_one_until(end);
-    return done();
-  }
-
+struct fixture : weft::io::test::event_loop {
   name_server names;
-  asio::io_context context;
 };
 
 }  // namespace

@@ -5,12 +5,13 @@
 #include <string>
 #include <vector>
 
-#include <asio/io_context.hpp>
 #include <asio/ip/udp.hpp>
 
 #include <weft/io/asio.hpp>
 #include <weft/io/mdns_resolver.hpp>
 #include <weft/io/mdns_responder.hpp>
+
+#include "event_loop.hpp"
 
 using namespace std::chrono_literals;
 using udp = asio::ip::udp;
@@ -29,16 +30,7 @@ weft::endpoint free_port(asio::io_context& context) {
 }
 
 /// Stands in for the link: questions go to one address, and the answers for everybody too.
-struct segment {
-  template <class Done>
-  bool run_until(Done done) {
-    const auto end = weft::io::now() + 20s;
-    context.restart();
-    while (!done() && weft::io::now() < end) context.run_one_until(end);
-    return done();
-  }
-
-  asio::io_context context;
+struct segment : weft::io::test::event_loop {
   weft::endpoint group = free_port(context);
 };
 

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/ip/udp.hpp>
 #include <asio/write.hpp>
@@ -15,6 +14,8 @@
 #include <weft/io/tcp_mux.hpp>
 #include <weft/io/udp_mux.hpp>
 #include <weft/stun/message.hpp>
+
+#include "event_loop.hpp"
 
 using namespace std::chrono_literals;
 using weft::endpoint;
@@ -60,16 +61,7 @@ bytes data(const char* text) {
   return {t.begin(), t.end()};
 }
 
-struct fixture {
-  template <class Done>
-  bool run_until(Done done) {
-    const auto end = weft::io::now() + 20s;
-    context.restart();
-    while (!done() && weft::io::now() < end) context.run_one_until(end);
-    return done();
-  }
-  asio::io_context context;
-};
+using fixture = weft::io::test::event_loop;
 
 struct agent final : udp_mux::member {
   void receive(weft::time_point, const endpoint& from, weft::const_bytes datagram) override {

@@ -10,12 +10,13 @@
 #include <variant>
 #include <vector>
 
-#include <asio/io_context.hpp>
 #include <asio/ip/udp.hpp>
 
 #include <weft/core/random.hpp>
 #include <weft/io/peer_runner.hpp>
 #include <weft/io/system_random.hpp>
+
+#include "event_loop.hpp"
 
 using namespace std::chrono_literals;
 using weft::io::peer_runner;
@@ -28,8 +29,7 @@ namespace {
 
 using bytes = std::vector<std::uint8_t>;
 
-struct fixture {
-  asio::io_context context;
+struct fixture : weft::io::test::event_loop {
   weft::io::system_random random;
 
   peer_runner make(peer_runner::options opts = {}) {
@@ -40,15 +40,6 @@ struct fixture {
         peer_runner::create(context.get_executor(), random, *std::move(certificate), opts);
     REQUIRE(runner.has_value());
     return std::move(*runner);
-  }
-
-  /// Runs until `done` or too long.
-  template <class Done>
-  bool run_until(Done done, weft::duration limit = 20s) {
-    const auto end = weft::io::now() + limit;
-    context.restart();
-    while (!done() && weft::io::now() < end) context.run_one_until(end);
-    return done();
   }
 };
 

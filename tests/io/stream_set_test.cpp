@@ -18,6 +18,7 @@
 #include <weft/io/stream_set.hpp>
 
 #include "authority.hpp"
+#include "event_loop.hpp"
 
 using namespace std::chrono_literals;
 using weft::endpoint;
@@ -43,20 +44,17 @@ struct watched {
                                    weft::const_bytes b) { received[p].append(weft::as_text(b)); }},
             opts} {}
 
-  template <class Done>
-  bool run_until(Done done) {
-    const auto end = weft::io::now() + 20s;
-    context.restart();
-    while (!done() && weft::io::now() < end) context.run_one_until(end);
-    return done();
-  }
-
   /// Makes a connection and waits for what becomes of it.
   bool connect(const stream_set::request& r) {
     const std::size_t before = connected.size(), failures = disconnected.size();
     set->connect(r);
     run_until([&] { return connected.size() > before || disconnected.size() > failures; });
     return connected.size() > before;
+  }
+
+  template <class Done>
+  bool run_until(Done done) {
+    return weft::io::test::run_until(context, done);
   }
 
   asio::io_context& context;

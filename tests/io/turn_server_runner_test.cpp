@@ -12,7 +12,6 @@
 #include <variant>
 #include <vector>
 
-#include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/ip/udp.hpp>
 #include <asio/ssl.hpp>
@@ -26,6 +25,7 @@
 #include <weft/turn/client.hpp>
 
 #include "authority.hpp"
+#include "event_loop.hpp"
 
 using namespace std::chrono_literals;
 using weft::const_bytes;
@@ -47,7 +47,7 @@ bool is_stream(transport over) {
 }
 
 /// A server with a listener for each way and address family, the user `ann` and her `secret`.
-struct fixture {
+struct fixture : weft::io::test::event_loop {
   explicit fixture(std::chrono::seconds handshake_timeout = 10s) {
     users.set("ann", "secret");
     turn_server_runner::options opts;
@@ -94,15 +94,6 @@ struct fixture {
     return server->with([](weft::turn::server& m, weft::time_point) { return m.stats(); });
   }
 
-  template <class Done>
-  bool run_until(Done done) {
-    const auto end = weft::io::now() + 20s;
-    context.restart();
-    while (!done() && weft::io::now() < end) context.run_one_until(end);
-    return done();
-  }
-
-  asio::io_context context;
   weft::io::system_random random;
   weft::stun::password_users users{"example.org"};
   weft::io::test::authority root{"root"};
