@@ -15,7 +15,6 @@
 #include <nlohmann/json.hpp>
 
 #include <weft/io/asio.hpp>
-#include <weft/io/dns_resolver.hpp>
 #include <weft/io/stream_set.hpp>
 #include <weft/io/system_random.hpp>
 #include <weft/stun/behaviour_client.hpp>
@@ -23,23 +22,17 @@
 #include <weft/stun/framing.hpp>
 #include <weft/stun/uri.hpp>
 
+#include "server_query.hpp"
+
 namespace weft::cli {
 namespace {
 
 using nlohmann::json;
 using behaviour_report = stun::behaviour_client::report;
 
-duration to_duration(double seconds) {
-  return std::chrono::duration_cast<duration>(std::chrono::duration<double>{seconds});
-}
 double seconds(duration d) {
   return std::chrono::duration<double>{d}.count();
 }
-
-struct failure {
-  exit_code code;
-  std::string text;
-};
 
 struct findings {
   std::string uri;
@@ -49,7 +42,7 @@ struct findings {
   std::optional<duration> round_trip;
   std::vector<std::string> redirections;
   std::optional<behaviour_report> behaviour;
-  std::optional<failure> error;
+  std::optional<query_failure> error;
 };
 
 // The address that packets to a server are sent from.
@@ -149,10 +142,10 @@ class query {
 
   findings run() {
     // Until something better is known.
-    found_.error = failure{exit_code::timed_out, "no answer"};
-    const auto address = resolve();
+    found_.error = query_failure{exit_code::timed_out, "no answer"};
+    const auto address = resolve(context_, uri_, end_);
     if (!address) {
-      found_.error = failure{exit_code::unreachable, "no address of " + uri_.host};
+      found_.error = query_failure{exit_code::unreachable, "no address of " + uri_.host};
       return std::move(found_);
     }
     const endpoint server{*address, uri_.port_number()};
@@ -168,20 +161,6 @@ class query {
   }
 
  private:
-  std::optional<ip_address> resolve() {
-    if (const auto literal = uri_.address()) return literal;
-    io::dns_resolver resolver{context_.get_executor()};
-    std::optional<ip_address> first;
-    bool done = false;
-    resolver.resolve(uri_.host, [&](std::string_view, std::span<const ip_address> all) {
-      if (!all.empty()) first = all.front();
-      done = true;
-    });
-    const auto work = asio::make_work_guard(context_);
-    while (!done && io::now() < end_) context_.run_one_until(end_);
-    return first;
-  }
-
   stun::binding_client::options client_options() const {
     stun::binding_client::options o;
     o.transmit_counter = true;
@@ -228,7 +207,7 @@ class query {
   }
 
   void cannot_send(const endpoint& server) {
-    found_.error = failure{exit_code::unreachable, "no way to " + to_string(server)};
+    found_.error = query_failure{exit_code::unreachable, "no way to " + to_string(server)};
   }
 
   void ask_by_stream(const endpoint& server) {
@@ -237,7 +216,7 @@ class query {
     trust.verify = !options_.insecure;
     const auto store = io::trust_store::load(trust);
     if (!store) {
-      found_.error = failure{exit_code::usage, "cannot read " + options_.trust_file};
+      found_.error = query_failure{exit_code::usage, "cannot read " + options_.trust_file};
       return;
     }
     auto o = client_options();
@@ -280,9 +259,9 @@ class query {
       }
       if (ended) {
         const bool untrusted = streams.stats().untrusted > 0;
-        found_.error = failure{exit_code::unreachable,
-                               untrusted ? "the server's certificate is not trusted"
-                                         : "no connection to " + to_string(path.remote)};
+        found_.error = query_failure{exit_code::unreachable,
+                                     untrusted ? "the server's certificate is not trusted"
+                                               : "no connection to " + to_string(path.remote)};
         return;
       }
       if (connected)
@@ -312,15 +291,15 @@ class query {
       if (const auto& name = client.third_party_server())
         found_.error->text += "; it takes access tokens for " + *name;
     } else if (std::holds_alternative<client_t::unusable>(event)) {
-      found_.error = failure{exit_code::refused, "the answer has no address"};
+      found_.error = query_failure{exit_code::refused, "the answer has no address"};
     } else if (std::holds_alternative<client_t::integrity_violated>(event)) {
-      found_.error = failure{exit_code::refused, "no answer was signed with the credential"};
+      found_.error = query_failure{exit_code::refused, "no answer was signed with the credential"};
     }
     return true;
   }
 
   void refused(stun::error_code code) {
-    found_.error = failure{
+    found_.error = query_failure{
         exit_code::refused,
         fmt::format("the server says {} {}", static_cast<int>(code), stun::to_string(code))};
   }
@@ -331,7 +310,8 @@ class query {
       found_.behaviour = *report;
       found_.error.reset();
       if (!report->other)
-        found_.error = failure{exit_code::refused, "the server has no other address to test with"};
+        found_.error =
+            query_failure{exit_code::refused, "the server has no other address to test with"};
     } else if (const auto* no = std::get_if<stun::behaviour_client::refused>(&event)) {
       refused(no->code.value_or(stun::error_code::server_error));
     }
@@ -357,7 +337,7 @@ std::string to_text(const findings& f) {
   for (const std::string& to : f.redirections) line("sent on to", to);
   if (f.server) line("server", fmt::format("{} by {}", to_string(*f.server), f.transport));
   if (f.reflexive) line("address", to_string(*f.reflexive));
-  if (f.round_trip) line("round trip", fmt::format("{:.2f} ms", seconds(*f.round_trip) * 1e3));
+  if (f.round_trip) line("round trip", fmt::format("{:.2f} ms", milliseconds(*f.round_trip)));
   if (f.behaviour) {
     const behaviour_report& b = *f.behaviour;
     if (b.other) line("other address", to_string(*b.other));
@@ -377,10 +357,6 @@ std::string to_text(const findings& f) {
   return out;
 }
 
-template <class T>
-json text_or_null(const std::optional<T>& value) {
-  return value ? json(to_string(*value)) : json(nullptr);
-}
 json or_null(const std::optional<bool>& value) {
   return value ? json(*value) : json(nullptr);
 }
@@ -394,7 +370,7 @@ std::string to_json(const findings& f) {
   out["exit_code"] = f.error ? static_cast<int>(f.error->code) : 0;
   out["server"] = text_or_null(f.server);
   out["address"] = text_or_null(f.reflexive);
-  out["rtt_ms"] = f.round_trip ? json(seconds(*f.round_trip) * 1e3) : json(nullptr);
+  out["rtt_ms"] = ms_or_null(f.round_trip);
   out["redirections"] = f.redirections;
   out["behaviour"] = json(nullptr);
   if (f.behaviour) {

@@ -16,13 +16,13 @@
 #include <nlohmann/json.hpp>
 
 #include <weft/io/asio.hpp>
-#include <weft/io/dns_resolver.hpp>
 #include <weft/io/system_random.hpp>
 #include <weft/stun/base64.hpp>
 #include <weft/stun/rest_credentials.hpp>
 #include <weft/stun/uri.hpp>
 #include <weft/turn/client.hpp>
 
+#include "server_query.hpp"
 #include "turn_leg.hpp"
 
 namespace weft::cli {
@@ -32,18 +32,6 @@ using nlohmann::json;
 
 constexpr std::size_t packet_header = 8;  // A number and a check of it.
 constexpr std::uint32_t packet_mark = 0x77656674;
-
-duration to_duration(double seconds) {
-  return std::chrono::duration_cast<duration>(std::chrono::duration<double>{seconds});
-}
-double milliseconds(duration d) {
-  return std::chrono::duration<double, std::milli>{d}.count();
-}
-
-struct failure {
-  exit_code code;
-  std::string text;
-};
 
 struct findings {
   std::string uri;
@@ -57,7 +45,7 @@ struct findings {
   int changed = 0;
   int duplicated = 0;
   std::vector<duration> delays;  ///< Of the packets that arrived, sorted.
-  std::optional<failure> error;
+  std::optional<query_failure> error;
 
   duration delay_at(double share) const {
     const auto last = static_cast<double>(delays.size() - 1);
@@ -83,11 +71,11 @@ class measurement {
 
  private:
   void fail(exit_code code, std::string text) {
-    if (!found_.error) found_.error = failure{code, std::move(text)};
+    if (!found_.error) found_.error = query_failure{code, std::move(text)};
   }
 
   bool open() {
-    const auto address = resolve();
+    const auto address = resolve(context_, uri_, end_);
     if (!address) return fail(exit_code::unreachable, "no address of " + uri_.host), false;
     const endpoint server{*address, uri_.port_number()};
     found_.server = server;
@@ -124,20 +112,6 @@ class measurement {
     const auto expiry = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()) +
                         std::chrono::hours{1};
     return stun::make_rest_credentials(options_.rest_secret, options_.username, expiry);
-  }
-
-  std::optional<ip_address> resolve() {
-    if (const auto literal = uri_.address()) return literal;
-    io::dns_resolver resolver{context_.get_executor()};
-    std::optional<ip_address> first;
-    bool done = false;
-    resolver.resolve(uri_.host, [&](std::string_view, std::span<const ip_address> all) {
-      if (!all.empty()) first = all.front();
-      done = true;
-    });
-    const auto work = asio::make_work_guard(context_);
-    while (!done && io::now() < end_) context_.run_one_until(end_);
-    return first;
   }
 
   // Runs until `done`, a failure, or the time.
@@ -313,14 +287,6 @@ std::string to_text(const findings& f) {
                                 milliseconds(f.delay_at(0.99)), milliseconds(f.delays.back())));
   if (f.error) line("result", f.error->text);
   return out;
-}
-
-template <class T>
-json text_or_null(const std::optional<T>& value) {
-  return value ? json(to_string(*value)) : json(nullptr);
-}
-json ms_or_null(const std::optional<duration>& value) {
-  return value ? json(milliseconds(*value)) : json(nullptr);
 }
 
 std::string to_json(const findings& f) {
