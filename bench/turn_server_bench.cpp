@@ -491,17 +491,25 @@ class generator {
     const std::size_t size = load_.size + 4 - header_;
     std::size_t packets = 0;
     for (std::size_t i = 0; count > 0 && i < static_cast<std::size_t>(count); ++i) {
-      if (messages[i].msg_len % size != 0) die("a packet came out changed");
+      if (messages[i].msg_len % size != 0) {
+        errno = 0;
+        die("a packet came out changed: " + std::to_string(messages[i].msg_len) +
+            " bytes and not " + std::to_string(size) + ", the first " +
+            std::to_string(buffers[i][0]));
+      }
       packets += messages[i].msg_len / size;
     }
     return packets;
   }
 
+  // Until nothing is left on its way: what comes later would be taken for the next measurement's.
   void drain() {
-    usleep(20000);
-    for (flow& f : flows_)
-      while (receive(f) > 0) {
-      }
+    for (bool is_quiet = false; !is_quiet;) {
+      usleep(20000);
+      is_quiet = true;
+      for (const flow& f : flows_)
+        while (receive(f) > 0) is_quiet = false;
+    }
   }
 
   std::vector<flow>& flows_;
