@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "turn/server_harness.hpp"
 
 using namespace weft;
@@ -33,6 +35,8 @@ TEST_SUITE("turn/server_mobility") {
     REQUIRE(t.bind(before, 0x4000, peer_a) == 200);
     auto after = t.udp(2000, "alice", "secret", "6.6.6.6");
     const auto first = ticket_of(a);
+    // coturn's client ends a ticket at its first zero.
+    CHECK(std::ranges::all_of(first, [](auto octet) { return octet > ' ' && octet < 127; }));
     const auto b = move(t, after, first);
     REQUIRE(b == 200);
     const auto second = ticket_of(b);

@@ -299,7 +299,7 @@ void server_core::send_allocate_success(const addressee& to, const allocation& a
     add_lifetime(response, std::max(left, std::chrono::seconds{0}));
     if (a.reserved) add_reservation_token(response, *a.reserved);
     response.add_xor_mapped_address(to.client.remote);
-    if (a.mobile) add_mobility_ticket(response, seal_ticket(a));
+    if (a.mobile) add_mobility_ticket(response, as_bytes(seal_ticket(a)));
     if (!options_.software.empty()) response.add_software(options_.software);
   });
 }

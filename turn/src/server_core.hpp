@@ -236,13 +236,12 @@ class server_core {
   bool serves(address_family family) const noexcept;
 
   // server_mobility.cpp
-  using ticket_bytes = std::array<std::uint8_t, 32>;
   struct ticket_contents {
     allocation_id allocation;
     std::uint32_t number;
   };
-  ticket_bytes seal_ticket(const allocation& a) const;
-  std::optional<ticket_contents> open_ticket(const_bytes ticket) const;
+  std::string seal_ticket(const allocation& a) const;
+  std::optional<ticket_contents> open_ticket(const_bytes text) const;
   void refresh_moved(const request& r, const_bytes ticket);
   void finish_move(allocation& a);
   void detach(allocation& a);

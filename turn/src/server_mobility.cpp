@@ -1,5 +1,7 @@
 #include <algorithm>
 
+#include <weft/stun/base64.hpp>
+
 #include "server_core.hpp"
 
 // Clients that come from another address (RFC 8016).
@@ -8,11 +10,14 @@
 // nothing and cannot be made by others. The seal is synthetic-IV encryption with two uses of one
 // HMAC key: the tag is an HMAC of the contents, and what hides the contents an HMAC of the
 // tag. So a ticket is the same however often it is made, which a retransmission wants, and the
-// server keeps a number for it.
+// server keeps a number for it. It is written in base 64, for coturn's client keeps tickets as
+// strings and would end one at its first zero.
 namespace weft::turn {
 namespace {
 
 constexpr std::size_t tag_size = 16;
+constexpr std::size_t contents_size = 16;
+constexpr std::size_t text_size = 44;  // In base 64.
 constexpr std::uint8_t tag_label[] = {'t'};
 constexpr std::uint8_t mask_label[] = {'m'};
 
@@ -21,26 +26,29 @@ constexpr std::chrono::seconds old_ticket_lifetime{30};
 
 }  // namespace
 
-server_core::ticket_bytes server_core::seal_ticket(const allocation& a) const {
-  std::array<std::uint8_t, 16> contents{};
+std::string server_core::seal_ticket(const allocation& a) const {
+  std::array<std::uint8_t, contents_size> contents{};
   byte_writer in{contents};
   in.u64(static_cast<std::uint64_t>(a.id));
   in.u32(a.ticket);
   const stun::sha256_digest tag = ticket_key_(tag_label, contents);
-  ticket_bytes ticket;
+  std::array<std::uint8_t, tag_size + contents_size> ticket;
   byte_writer out{ticket};
   out.bytes(const_bytes{tag}.first(tag_size));
   const stun::sha256_digest mask = ticket_key_(mask_label, const_bytes{ticket}.first(tag_size));
   for (std::size_t i = 0; i < contents.size(); ++i)
     out.u8(static_cast<std::uint8_t>(contents[i] ^ mask[i]));
-  return ticket;
+  return stun::encode_base64(ticket);
 }
 
-std::optional<server_core::ticket_contents> server_core::open_ticket(const_bytes ticket) const {
-  if (ticket.size() != ticket_bytes{}.size()) return std::nullopt;
-  const const_bytes tag = ticket.first(tag_size), hidden = ticket.subspan(tag_size);
+std::optional<server_core::ticket_contents> server_core::open_ticket(const_bytes text) const {
+  if (text.size() != text_size) return std::nullopt;
+  const auto ticket = stun::decode_base64(as_text(text));
+  if (!ticket || ticket->size() != tag_size + contents_size) return std::nullopt;
+  const const_bytes tag = const_bytes{*ticket}.first(tag_size);
+  const const_bytes hidden = const_bytes{*ticket}.subspan(tag_size);
   const stun::sha256_digest mask = ticket_key_(mask_label, tag);
-  std::array<std::uint8_t, 16> contents;
+  std::array<std::uint8_t, contents_size> contents;
   for (std::size_t i = 0; i < contents.size(); ++i)
     contents[i] = static_cast<std::uint8_t>(hidden[i] ^ mask[i]);
   const stun::sha256_digest right = ticket_key_(tag_label, contents);

@@ -210,7 +210,7 @@ void server_core::refresh_open(const request& r, allocation& a, bool has_moved) 
   set_timer(a);
   succeed(r.sender(), [&](stun::message_builder& response) {
     add_lifetime(response, lifetime);
-    if (has_moved) add_mobility_ticket(response, seal_ticket(a));
+    if (has_moved) add_mobility_ticket(response, as_bytes(seal_ticket(a)));
     if (!options_.software.empty()) response.add_software(options_.software);
   });
 }
