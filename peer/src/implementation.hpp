@@ -163,8 +163,7 @@ class connection::implementation {
 
   // Transport
   ice_transport transport_;
-  std::optional<ice::credentials>
-      remote_credentials_;  ///< Those the transport has, once ICE began.
+  std::optional<ice::credentials> remote_credentials_;  ///< The transport's, once ICE began.
   std::vector<sdp::candidate> candidates_;
   bool was_connected_ = false;      ///< ICE was, since it last began.
   bool addresses_changed_ = false;  ///< Since a path was selected.
